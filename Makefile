@@ -1,0 +1,54 @@
+# Everything here makes what it needs first: .venv (and .venv-gen for the code generator) are
+# built from the locks on first use and brought up to date when a lock changes.
+
+# A stamp's name holds a checksum of what its environment was made from, and of where.
+key = $(shell (pwd && cat $(1)) | cksum | tr ' ' -)
+RUNTIME := .venv/.runtime-$(call key,pyproject.toml requirements.lock tools/bootstrap.sh)
+DEV := .venv/.dev-$(call key,pyproject.toml requirements-dev.lock tools/bootstrap.sh)
+GEN := .venv-gen/.gen-$(call key,requirements-gen.lock tools/bootstrap.sh)
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check bench gen format lock clean
+# A service can't share its terminal, and pip can't share an environment.
+.NOTPARALLEL:
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
+
+# The recipe must end in exec: a shell in between would die of a signal and leave the service
+# behind. The development environment contains the runtime one.
+serve: $(if $(wildcard $(DEV)),,$(RUNTIME)) ## the service and the vendor sandbox, on SQLite
+	@BOXOFFICE_GRPCURL="$$(cat .venv/.grpcurl)" && export BOXOFFICE_GRPCURL && \
+	exec .venv/bin/python -m boxoffice_server serve $(ARGS)
+
+test: $(DEV) ## all tests, or those named by ARGS="tests/api -k refund"
+	@.venv/bin/python -m pytest $(ARGS)
+
+check: $(DEV) $(GEN) ## format, lint, types, imports, protos, generated code, locks
+	@.venv/bin/python -m tools.check
+
+bench: $(DEV) ## the benchmarks, each against a baseline of the same run
+	@.venv/bin/python -m bench $(ARGS)
+
+gen: $(GEN) ## generated/ from protos/
+	@.venv-gen/bin/python tools/generate.py generated
+
+format: $(DEV) ## rewrites Python and protos as `make check` wants them
+	@.venv/bin/ruff check --quiet --fix . ; .venv/bin/ruff format --quiet . && \
+	.venv/bin/buf format --write
+
+lock: $(DEV) ## the locks, from pyproject.toml; UPGRADE=1 takes the newest releases
+	@sh tools/lock.sh $(if $(UPGRADE),--upgrade)
+
+clean: ## removes what make made, but no database
+	@rm -rf .venv .venv-gen .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@find src tests bench tools generated -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUNTIME):
+	@sh tools/bootstrap.sh runtime $@
+
+$(DEV):
+	@sh tools/bootstrap.sh dev $@
+
+$(GEN):
+	@sh tools/bootstrap.sh gen $@

@@ -1,0 +1,1 @@
+"""The Boxoffice service: payments, orders and entitlements over gRPC."""

@@ -1,0 +1,1 @@
+"""What Boxoffice decides, as pure functions of plain values: no I/O, no clock, no framework."""

@@ -1,0 +1,38 @@
+"""How ids are made: time-ordered where we make them up, a hash where facts make them."""
+
+import hashlib
+import secrets
+import uuid
+from datetime import datetime
+from enum import StrEnum
+
+_RANDOM_BITS = 74
+
+
+class Prefix(StrEnum):
+    """The prefix that tells what an id names."""
+
+    PRODUCT = "prd"
+    ORDER = "ord"
+    PAYMENT = "pay"
+    TASK = "tsk"
+    LEASE = "lse"
+    NOTIFICATION = "ntf"
+    CUSTOMER = "cst"
+    EVENT = "evt"
+
+
+def new_id(prefix: Prefix, now: datetime) -> str:
+    """Make up an id: the prefix and a UUIDv7 (RFC 9562 §5.7) in hex, so that ids sort by time."""
+    milliseconds = int(now.timestamp() * 1000) & (1 << 48) - 1
+    random = secrets.randbits(_RANDOM_BITS)
+    value = (
+        milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & (1 << 62) - 1
+    )
+    return f"{prefix}_{uuid.UUID(int=value).hex}"
+
+
+def hashed_id(prefix: Prefix, *parts: str) -> str:
+    """Make the id that these parts stand for: the same parts give the same id for ever."""
+    digest = hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+    return f"{prefix}_{digest[:32]}"

@@ -1,0 +1,69 @@
+"""Notifications: what vendors tell us, kept as they came."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from boxoffice_server.domain.money import Money
+from boxoffice_server.domain.payment import PaymentFact
+
+
+class Source(StrEnum):
+    """A vendor that sends notifications."""
+
+    STRIPE = "stripe"
+
+
+class NotificationState(StrEnum):
+    """What became of a notification."""
+
+    APPLIED = "applied"
+    UNRELATED = "unrelated"
+    PARKED = "parked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedNotification:
+    """A notification whose signature held. `resource_id` may be empty."""
+
+    source: Source
+    vendor_event_id: str
+    type: str
+    resource_id: str
+    event_time: datetime
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """A notification as it is kept: `order_id` is empty where it belongs to no order of ours."""
+
+    id: str
+    source: Source
+    vendor_event_id: str
+    type: str
+    resource_id: str
+    event_time: datetime
+    receive_time: datetime
+    state: NotificationState
+    order_id: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tidings:
+    """What a notification says about a payment, and by what the payment can be found.
+
+    `stripe_payment_intent_id` is the surest; `payment_id` and `order_id` stand in the object's
+    metadata. Metadata of a Source is written by a customer's device, so what it names counts only
+    where `amount` agrees with the order's price and `user_id` with its payer; for these
+    `untrusted` is True (DESIGN, "Legacy sources").
+    """
+
+    fact: PaymentFact
+    stripe_payment_intent_id: str
+    payment_id: str
+    order_id: str
+    user_id: str
+    amount: Money | None
+    untrusted: bool

@@ -1,0 +1,146 @@
+"""Places in the log: tokens that callers keep, and what may be read from where."""
+
+import base64
+import binascii
+import uuid
+import zlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import assert_never
+
+from boxoffice_server.domain.errors import BoxofficeError, Reason
+
+_VERSION = 1
+_TOKEN_BYTES = 1 + 1 + 16 + 8
+_CHECKSUM_BYTES = 4
+
+
+class TokenKind(StrEnum):
+    """What a token's number counts: numbered positions, or appends not numbered yet."""
+
+    POSITION = "position"
+    APPEND = "append"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A place in one log: everything up to and including `number` lies behind it."""
+
+    log_id: uuid.UUID
+    kind: TokenKind
+    number: int
+
+    def encode(self) -> str:
+        """Write the token as callers see it: opaque, safe in a URL, with a checksum."""
+        match self.kind:
+            case TokenKind.POSITION:
+                kind = 1
+            case TokenKind.APPEND:
+                kind = 2
+            case _:
+                assert_never(self.kind)
+        body = bytes((_VERSION, kind)) + self.log_id.bytes + self.number.to_bytes(8)
+        checked = body + zlib.crc32(body).to_bytes(_CHECKSUM_BYTES)
+        return base64.urlsafe_b64encode(checked).decode().rstrip("=")
+
+
+def decode_token(text: str) -> Token:
+    """Read a token as callers send it, or raise RESUME_TOKEN_INVALID."""
+    try:
+        raw = text.encode("ascii")
+        checked = base64.b64decode(raw + b"=" * (-len(raw) % 4), altchars=b"-_", validate=True)
+    except (UnicodeEncodeError, binascii.Error) as error:
+        raise _invalid_token() from error
+    body, checksum = checked[:-_CHECKSUM_BYTES], checked[-_CHECKSUM_BYTES:]
+    if len(body) != _TOKEN_BYTES or zlib.crc32(body).to_bytes(_CHECKSUM_BYTES) != checksum:
+        raise _invalid_token()
+    kinds = {1: TokenKind.POSITION, 2: TokenKind.APPEND}
+    number = int.from_bytes(body[18:])
+    if body[0] != _VERSION or body[1] not in kinds or number >= 1 << 63:
+        raise _invalid_token()
+    return Token(log_id=uuid.UUID(bytes=body[2:18]), kind=kinds[body[1]], number=number)
+
+
+def _invalid_token() -> BoxofficeError:
+    return BoxofficeError(Reason.RESUME_TOKEN_INVALID, "the resume token is not one of ours")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogBounds:
+    """What a log holds: positions `earliest` to `head`; nothing while head < earliest."""
+
+    log_id: uuid.UUID
+    earliest: int
+    head: int
+
+
+def check_position(bounds: LogBounds, log_id: uuid.UUID, position: int) -> None:
+    """Raise where a log can't be read on from just after this position: nothing is ever skipped."""
+    if log_id != bounds.log_id:
+        raise BoxofficeError(
+            Reason.LOG_CHANGED,
+            "the token belongs to another log",
+            metadata={"log_id": str(bounds.log_id)},
+        )
+    if position > bounds.head:
+        raise BoxofficeError(
+            Reason.POSITION_AHEAD,
+            f"position {position} is ahead of the log's head {bounds.head}",
+            metadata={"head": str(bounds.head)},
+        )
+    if position < bounds.earliest - 1:
+        raise BoxofficeError(
+            Reason.POSITION_COMPACTED,
+            f"the log begins at {bounds.earliest}, after position {position}",
+            metadata={"earliest": str(bounds.earliest), "head": str(bounds.head)},
+        )
+
+
+class RecordKind(StrEnum):
+    """What a log record tells of."""
+
+    ORDER = "order"
+    PRODUCT = "product"
+    CLOCK = "clock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRecord:
+    """One numbered record of the log, with the keys that filters look at.
+
+    `group` is the same for all records of one transaction, which stand next to each other.
+    `payload` is the event as callers get it, serialised.
+    """
+
+    position: int
+    group: str
+    event_id: str
+    kind: RecordKind
+    subject_id: str
+    user_id: str
+    product_id: str
+    status: str
+    create_time: datetime
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """Which records a reader wants. An empty field asks for nothing."""
+
+    kind: RecordKind
+    subject_id: str = ""
+    user_id: str = ""
+    product_id: str = ""
+    statuses: frozenset[str] = frozenset()
+
+    def matches(self, record: LogRecord) -> bool:
+        """Tell whether the reader wants this record."""
+        return (
+            record.kind is self.kind
+            and self.subject_id in ("", record.subject_id)
+            and self.user_id in ("", record.user_id)
+            and self.product_id in ("", record.product_id)
+            and (not self.statuses or record.status in self.statuses)
+        )

@@ -1,0 +1,384 @@
+"""What the service needs of the world: its store, its vendors and its clock.
+
+Each Protocol is implemented by one adapter and chosen in `app.py`. The adapters don't repeat what
+is said here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from boxoffice_server.domain.notification import (
+    Notification,
+    NotificationState,
+    Source,
+    Tidings,
+    VerifiedNotification,
+)
+from boxoffice_server.domain.order import Order, OrderEvent, OrderStatus
+from boxoffice_server.domain.payment import Customer, Payment, PaymentFact
+from boxoffice_server.domain.product import Product
+from boxoffice_server.domain.stream import LogBounds, LogFilter, LogRecord, Token
+from boxoffice_server.domain.task import Task, TaskState
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """The two clocks of the service. Both answer aware UTC times."""
+
+    def now(self) -> datetime:
+        """Business time: real time plus the store's offset. For facts, signatures and records."""
+        ...
+
+    def real_now(self) -> datetime:
+        """Real time. For leases and back-off, which no sandbox may stretch."""
+        ...
+
+
+# -- the store ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFilter:
+    """Which orders to list. An empty field asks for nothing."""
+
+    order_ids: tuple[str, ...] = ()
+    user_id: str = ""
+    target_user_id: str = ""
+    statuses: tuple[OrderStatus, ...] = ()
+    product_id: str = ""
+    tag: str = ""
+    from_time: datetime | None = None
+    until_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFilter:
+    """Which tasks to list. An empty field asks for nothing."""
+
+    function_name: str = ""
+    states: tuple[TaskState, ...] = ()
+    order_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationFilter:
+    """Which notifications to list. An empty field asks for nothing."""
+
+    source: Source | None = None
+    state: NotificationState | None = None
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationKey:
+    """Names one write of one caller: the scope of a request id."""
+
+    caller: str
+    operation: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One write that was asked for.
+
+    `fingerprint` tells its request from another with the same key. `resource_id` names what it is
+    about, so that it can be taken up again. `answer` is what the caller was told, serialised, and
+    None while it runs; `failed` says that the answer is an error. While it runs, `owner` holds it
+    until `lease_time`, in real time.
+    """
+
+    key: OperationKey
+    fingerprint: bytes
+    resource_id: str
+    answer: bytes | None
+    failed: bool
+    owner: str
+    lease_time: datetime | None
+    create_time: datetime
+
+
+class ProductRepository(Protocol):
+    """Products, the deleted ones included."""
+
+    def insert(self, product: Product) -> None: ...
+    def get(self, product_id: str, *, lock: bool = False) -> Product | None: ...
+    def update(self, product: Product) -> None: ...
+    def find(self, *, tag: str, before_id: str, limit: int) -> list[Product]:
+        """List products that are not deleted, newest first, below `before_id` if not empty."""
+        ...
+
+
+class OrderRepository(Protocol):
+    """Orders, and the facts that move them.
+
+    Whoever changes an order locks it first, with `get(..., lock=True)`: the lock is held to the end
+    of the transaction and keeps the order's events in commit order.
+    """
+
+    def insert(self, order: Order) -> None: ...
+    def get(self, order_id: str, *, lock: bool = False) -> Order | None: ...
+    def update(self, order: Order) -> None: ...
+    def find(self, wanted: OrderFilter, *, before_id: str, limit: int) -> list[Order]:
+        """List orders, newest first, those with a smaller id than `before_id` (all if empty)."""
+        ...
+
+    def add_fact(self, order_id: str, fact: PaymentFact) -> bool:
+        """Keep a fact about an order's payment. False, changing nothing, if it was kept before."""
+        ...
+
+    def facts(self, order_id: str) -> list[PaymentFact]:
+        """Answer all facts about an order's payment."""
+        ...
+
+
+class PaymentRepository(Protocol):
+    """Payments, and the vendor's customers who make them. The order's lock guards its payment."""
+
+    def insert(self, payment: Payment) -> None: ...
+    def get(self, payment_id: str) -> Payment | None: ...
+    def by_intent(self, stripe_payment_intent_id: str) -> Payment | None: ...
+    def update(self, payment: Payment) -> None: ...
+    def customer(self, proposed: Customer) -> Customer:
+        """Answer the customer of the proposed one's user; keep the proposed one if there is none.
+
+        Safe under concurrent first calls: all get the same customer.
+        """
+        ...
+
+    def set_stripe_customer(self, user_id: str, stripe_customer_id: str) -> None: ...
+
+
+class TaskRepository(Protocol):
+    """Tasks, at most one per order."""
+
+    def insert(self, task: Task) -> None: ...
+    def get(self, task_id: str) -> Task | None: ...
+    def by_order(self, order_id: str) -> Task | None: ...
+    def update(self, task: Task) -> None: ...
+    def claim(self, function_names: Sequence[str], *, now: datetime, limit: int) -> list[Task]:
+        """Lock tasks that may be offered now, highest priority first, then oldest.
+
+        Pending ones and offered ones whose `available_time` has come. Tasks that another
+        transaction holds are passed over, not waited for.
+        """
+        ...
+
+    def next_available(self, function_names: Sequence[str]) -> datetime | None:
+        """Tell when the next of these functions' unfinished tasks may be offered; None: no task."""
+        ...
+
+    def find(self, wanted: TaskFilter, *, before_id: str, limit: int) -> list[Task]:
+        """List tasks, newest first, those with a smaller id than `before_id` (all if empty)."""
+        ...
+
+
+class NotificationRepository(Protocol):
+    """The inbox: each vendor event at most once."""
+
+    def insert(self, notification: Notification) -> bool:
+        """Keep a notification. False, changing nothing, if the vendor's event id is there already.
+
+        Waits for a concurrent transaction that keeps the same one.
+        """
+        ...
+
+    def get(self, notification_id: str, *, lock: bool = False) -> Notification | None: ...
+    def by_vendor_event(self, source: Source, vendor_event_id: str) -> Notification | None: ...
+    def update(self, notification: Notification) -> None: ...
+    def find(self, wanted: NotificationFilter, *, before_id: str, limit: int) -> list[Notification]:
+        """List notifications, newest first, those with a smaller id than `before_id`."""
+        ...
+
+
+class OperationRepository(Protocol):
+    """What was asked for under which request id."""
+
+    def insert(self, operation: Operation) -> bool:
+        """Keep an operation. False, changing nothing, if its key is there already.
+
+        Waits for a concurrent transaction that keeps the same key.
+        """
+        ...
+
+    def get(self, key: OperationKey, *, lock: bool = False) -> Operation | None: ...
+    def update(self, operation: Operation) -> None:
+        """Write the answer, the owner and the lease of an operation that is there."""
+        ...
+
+
+class LogRepository(Protocol):
+    """The one event log.
+
+    Appends become visible to readers once they are numbered: within the transaction on SQLite,
+    after the commit on PostgreSQL. Positions are dense and rise in the order of visibility.
+    """
+
+    def append(self, event: OrderEvent | Product) -> Token:
+        """Append an event to the transaction's group; answers a token that lies just behind it.
+
+        All events of one transaction are numbered next to each other, in the order appended.
+        """
+        ...
+
+    def append_clock(self, offset_seconds: int, now: datetime) -> Token:
+        """Set the offset of business time, and append that it was."""
+        ...
+
+    def clock_offset(self) -> int:
+        """Answer the offset of business time, in seconds."""
+        ...
+
+    def bounds(self) -> LogBounds:
+        """Answer what the log holds now."""
+        ...
+
+    def read(
+        self, *, after: int, limit: int, wanted: LogFilter | None = None
+    ) -> tuple[list[LogRecord], int]:
+        """Read on from a position: at most `limit` records, and how far they are complete.
+
+        Complete up to the last record's position where the limit was reached, else up to the head
+        as it was before the rows were read: nothing that matches and lies below is missing.
+        """
+        ...
+
+    def resolve(self, append_id: int) -> int | None:
+        """Answer the position an append was given; None while it has none."""
+        ...
+
+    def position_before(self, time: datetime) -> int:
+        """Answer the position just before the first record that was made at or after this time."""
+        ...
+
+    def compact(self, *, before: datetime) -> int:
+        """Drop the records made before this time, and answer the new earliest position.
+
+        The head record always stays, so that numbering never starts again.
+        """
+        ...
+
+
+class Repository(Protocol):
+    """Everything the store keeps, as seen by one transaction. Never used outside of it."""
+
+    @property
+    def products(self) -> ProductRepository: ...
+    @property
+    def orders(self) -> OrderRepository: ...
+    @property
+    def payments(self) -> PaymentRepository: ...
+    @property
+    def tasks(self) -> TaskRepository: ...
+    @property
+    def notifications(self) -> NotificationRepository: ...
+    @property
+    def operations(self) -> OperationRepository: ...
+    @property
+    def log(self) -> LogRepository: ...
+
+
+class Store(Protocol):
+    """Where everything is kept.
+
+    A transaction body is a plain function of a Repository, with no I/O of its own: it may be run
+    again after a deadlock or a serialization failure. A body that raises is rolled back. Every
+    transaction runs to its end in a task of the store's, whatever becomes of the caller. A store
+    that can't be reached raises STORE_UNAVAILABLE; a write may then have happened or not, and is
+    found out by reading back, never by repeating it blindly.
+    """
+
+    async def write(self, body: Callable[[Repository], T]) -> T:
+        """Run a transaction that changes things; returns once it is durable."""
+        ...
+
+    async def read(self, body: Callable[[Repository], T]) -> T:
+        """Run a transaction that only reads."""
+        ...
+
+    def on_advance(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back on the event loop whenever the log may have grown; returns how to stop it.
+
+        A hint that may come late, twice or never; whoever listens polls as well.
+        """
+        ...
+
+    async def open(self) -> None:
+        """Connect, check that the schema is the one this release knows, start what runs along."""
+        ...
+
+    async def close(self) -> None:
+        """Finish the running transactions and let go of everything."""
+        ...
+
+
+# -- vendors --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentRequest:
+    """What a payment intent is to be made for."""
+
+    payment: Payment
+    stripe_customer_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentAnswer:
+    """What the vendor said about an intent. The client secret is never stored or logged."""
+
+    stripe_payment_intent_id: str
+    client_secret: str
+    fact: PaymentFact
+
+
+class PaymentGateway(Protocol):
+    """Stripe, as far as money is moved. No transaction is open during any call.
+
+    Errors of all methods: VENDOR_REFUSED when the vendor says no for good; VENDOR_UNAVAILABLE when
+    nothing happened there; OUTCOME_UNKNOWN when something may have. A call with the same key may
+    be repeated after the last two and never does its work twice.
+    """
+
+    async def create_customer(self, customer: Customer) -> str:
+        """Make the vendor's customer and answer its id. Keyed by our customer's id."""
+        ...
+
+    async def create_intent(self, request: IntentRequest) -> IntentAnswer:
+        """Make the payment's intent. Keyed by the payment's `vendor_idempotency_key`."""
+        ...
+
+    async def read_intent(self, stripe_payment_intent_id: str) -> IntentAnswer:
+        """Read an intent as it is now."""
+        ...
+
+
+class NotificationSource(Protocol):
+    """A vendor that sends notifications."""
+
+    def verify(
+        self, headers: Mapping[str, str], body: bytes, *, now: datetime
+    ) -> VerifiedNotification:
+        """Check who sent it and when, over the raw bytes. Header names come in any case.
+
+        Raises SIGNATURE_INVALID, TIMESTAMP_OUT_OF_TOLERANCE, NOTIFICATION_MALFORMED or
+        LIVEMODE_MISMATCH.
+        """
+        ...
+
+    def tidings(self, notification: VerifiedNotification | Notification) -> Tidings | None:
+        """Read what it says about a payment; None if its type is not one this release understands.
+
+        Raises NOTIFICATION_MALFORMED for a known type whose object is not what it must be.
+        """
+        ...
+
+    def clock_offset(self, notification: VerifiedNotification) -> int | None:
+        """Read the offset of business time, in seconds, from a sandbox's notice that it moved.
+
+        None for every other notification, and always where the key is not a sandbox's.
+        """
+        ...
