@@ -4,9 +4,9 @@ Each Protocol is implemented by one adapter and chosen in `app.py`. The adapters
 is said here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from boxoffice_server.domain.notification import (
@@ -19,7 +19,7 @@ from boxoffice_server.domain.notification import (
 from boxoffice_server.domain.order import Order, OrderEvent, OrderStatus
 from boxoffice_server.domain.payment import Customer, Payment, PaymentFact
 from boxoffice_server.domain.product import Product
-from boxoffice_server.domain.stream import LogBounds, LogFilter, LogRecord, Token
+from boxoffice_server.domain.stream import Frame, LogBounds, LogFilter, LogRecord, Start, Token
 from boxoffice_server.domain.task import Task, TaskState
 
 T = TypeVar("T")
@@ -156,7 +156,7 @@ class TaskRepository(Protocol):
     """Tasks, at most one per order."""
 
     def insert(self, task: Task) -> None: ...
-    def get(self, task_id: str) -> Task | None: ...
+    def get(self, task_id: str, *, lock: bool = False) -> Task | None: ...
     def by_order(self, order_id: str) -> Task | None: ...
     def update(self, task: Task) -> None: ...
     def claim(self, function_names: Sequence[str], *, now: datetime, limit: int) -> list[Task]:
@@ -312,6 +312,20 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Finish the running transactions and let go of everything."""
+        ...
+
+
+class FrameSource(Protocol):
+    """The log as streams of frames; DESIGN.md says in "The stream contract" what they promise."""
+
+    def stream(
+        self, wanted: LogFilter, start: Start, *, position_field: int, progress_interval: timedelta
+    ) -> AsyncGenerator[Frame]:
+        """Stream what is wanted, from a place in the log on, until it is drained.
+
+        `position_field` is the number of the wire event's position field. Errors: LOG_CHANGED,
+        POSITION_COMPACTED, POSITION_AHEAD; STORE_UNAVAILABLE, after which a resume goes on.
+        """
         ...
 
 

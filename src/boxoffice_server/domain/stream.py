@@ -5,7 +5,7 @@ import binascii
 import uuid
 import zlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
@@ -73,6 +73,10 @@ class LogBounds:
     log_id: uuid.UUID
     earliest: int
     head: int
+
+    def head_token(self) -> Token:
+        """Make the token that lies just behind all that was numbered so far."""
+        return Token(log_id=self.log_id, kind=TokenKind.POSITION, number=self.head)
 
 
 def check_position(bounds: LogBounds, log_id: uuid.UUID, position: int) -> None:
@@ -144,3 +148,64 @@ class LogFilter:
             and self.product_id in ("", record.product_id)
             and (not self.statuses or record.status in self.statuses)
         )
+
+
+class LogEnd(StrEnum):
+    """An end of the log, as a place to start from."""
+
+    LATEST = "latest"
+    EARLIEST = "earliest"
+
+
+# Where a stream starts: at an end of the log, after a token, or at the first record made at or
+# after a time.
+Start = LogEnd | Token | datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """The stream was silent: nothing at or below the frame's `through` will ever come later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaughtUp:
+    """The stream has sent everything the log held, and goes on live."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FellBehind:
+    """Live delivery could not keep pace: the stream reads the log until the next CaughtUp."""
+
+    lag_events: int
+    lag: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoingAway:
+    """The last frame of a stream that the server ends on purpose."""
+
+    retry_after: timedelta
+    reason: str
+
+
+Mark = Progress | CaughtUp | FellBehind | GoingAway
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frame:
+    """What a stream sends at once. Streams that want the same share their frames.
+
+    `events` is field 1 of a Watch response, repeated, as it goes on the wire; `count` says how many
+    they are. `more` says that the frame leaves one transaction's events unfinished: `through` then
+    stays where it was.
+    """
+
+    events: bytes
+    count: int
+    resume_token: str
+    through: int
+    prev_through: int
+    head: int
+    server_time: datetime
+    more: bool
+    mark: Mark | None

@@ -1,0 +1,191 @@
+"""The command line. Imports what a command needs only when it runs, for a quick start."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from boxoffice_server.settings import Settings, SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from boxoffice_server.app import Doors
+    from boxoffice_server.sandbox_process import SandboxProcess
+
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+HEALTH_SECONDS = 3.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; answers the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = read_settings(os.environ, sandbox=getattr(options, "sandbox", False))
+        match options.command:
+            case "serve":
+                _check_loopback(settings, plaintext=options.plaintext)
+                return asyncio.run(_serve(settings, options))
+            case "migrate":
+                return _migrate(settings)
+            case _:
+                return _health(settings)
+    except SettingsError as error:
+        print(f"boxoffice: {error}", file=sys.stderr)
+        return EXIT_USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="boxoffice",
+        description="Payments, orders and entitlements over gRPC. Settings come from the "
+        "environment; the README lists every variable.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="serve until SIGTERM")
+    serve.add_argument(
+        "--sandbox", action="store_true", help="with a vendor sandbox beside it, on loopback"
+    )
+    serve.add_argument(
+        "--migrate", action="store_true", help="bring the database up to date first, if need be"
+    )
+    serve.add_argument(
+        "--plaintext", action="store_true", help="listen beyond loopback without TLS"
+    )
+    commands.add_parser("migrate", help="bring the database up to date")
+    commands.add_parser("health", help="ask a running service whether it serves")
+    return parser
+
+
+def _check_loopback(settings: Settings, *, plaintext: bool) -> None:
+    if plaintext:
+        return
+    for name, address in (
+        ("BOXOFFICE_GRPC_ADDRESS", settings.grpc_address),
+        ("BOXOFFICE_HTTP_ADDRESS", settings.http_address),
+    ):
+        if not address.is_loopback:
+            raise SettingsError(
+                f"{name} is {address}, which others can reach, and there is no TLS: "
+                "pass --plaintext if that is meant"
+            )
+
+
+async def _serve(settings: Settings, options: argparse.Namespace) -> int:
+    from boxoffice_server.sandbox_process import SandboxError, SandboxProcess  # noqa: PLC0415
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # A second one hastens nothing: the drain has its own bound.
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    sandbox = None
+    if options.sandbox and settings.uses_sandbox_key:
+        if not settings.http_address.port:
+            raise SettingsError("BOXOFFICE_HTTP_ADDRESS needs a port that the sandbox can post to")
+        # Starts while our own imports run.
+        sandbox = await SandboxProcess.start(settings)
+    try:
+        return await _run(settings, options, sandbox, stop)
+    except SandboxError as error:
+        print(f"boxoffice: {error}", file=sys.stderr)
+        return EXIT_FAILURE
+    finally:
+        if sandbox is not None:
+            await sandbox.stop()
+
+
+async def _run(
+    settings: Settings,
+    options: argparse.Namespace,
+    sandbox: "SandboxProcess | None",
+    stop: asyncio.Event,
+) -> int:
+    from boxoffice_server.app import Application, StartError  # noqa: PLC0415
+    from boxoffice_server.log import configure_log  # noqa: PLC0415
+    from boxoffice_server.storage import SchemaOutdated, StoreLocked, migrate  # noqa: PLC0415
+
+    configure_log()
+    application = Application(settings)
+    try:
+        try:
+            doors = await application.start()
+        except SchemaOutdated:
+            if not options.migrate:
+                raise
+            await asyncio.to_thread(migrate, settings.database_url)
+            application = Application(settings)
+            doors = await application.start()
+    except (SchemaOutdated, StartError, StoreLocked) as error:
+        print(f"boxoffice: {error}", file=sys.stderr)
+        return EXIT_FAILURE
+    try:
+        if sandbox is not None:
+            await sandbox.wait_ready()
+        _print_doors(doors, settings, sandbox=sandbox is not None)
+        await stop.wait()
+    finally:
+        await application.stop()
+    return 0
+
+
+def _print_doors(doors: "Doors", settings: Settings, *, sandbox: bool) -> None:
+    """Print one line per door, and calls to paste."""
+    print(f"grpc {doors.grpc} SERVING")
+    print(f"http {doors.http} SERVING")
+    if sandbox:
+        print(f"sandbox http://{settings.sandbox_address}/ SERVING")
+    grpcurl = os.environ.get("BOXOFFICE_GRPCURL")
+    if grpcurl is not None:
+        print()
+        print(
+            "In another shell:"
+            if grpcurl
+            else "With grpcurl, which could not be installed here, in another shell:"
+        )
+        call = f"{grpcurl or 'grpcurl'} -plaintext"
+        product = (
+            '{"request_id":"first","product":{"name":"Wellness exam",'
+            '"prices":[{"amount":1000,"currency_code":"eur"}]}}'
+        )
+        start = '{"start_position":"START_POSITION_EARLIEST"}'
+        orders = f"{doors.grpc} boxoffice.orders.v1.OrdersService"
+        print(f"  {call} {doors.grpc} list")
+        print(f"  {call} -d '{product}' {orders}/CreateProduct")
+        print(f"  {call} -d '{start}' {orders}/WatchOrders")
+    sys.stdout.flush()
+
+
+def _migrate(settings: Settings) -> int:
+    from boxoffice_server.storage import StoreLocked, migrate  # noqa: PLC0415
+
+    try:
+        migrate(settings.database_url)
+    except StoreLocked as error:
+        print(f"boxoffice: {error}", file=sys.stderr)
+        return EXIT_FAILURE
+    print("the database is up to date")
+    return 0
+
+
+def _health(settings: Settings) -> int:
+    """Ask the service on this machine; exit code 0 only if it serves."""
+    import grpc  # noqa: PLC0415
+    from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
+
+    port = settings.grpc_address.port
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=HEALTH_SECONDS
+            )
+        except grpc.RpcError as error:
+            print(error.code().name)
+            return EXIT_FAILURE
+    status = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+    print(status)
+    return 0 if status == "SERVING" else EXIT_FAILURE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""How a refusal looks on the wire: one google.rpc.Status with exactly one ErrorInfo."""
+
+from google.protobuf import duration_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc import StatusCode
+
+from boxoffice_server.domain.errors import BoxofficeError, Reason
+
+DOMAIN = "boxoffice"
+DETAILS_KEY = "grpc-status-details-bin"
+
+STATUS_CODES: dict[Reason, StatusCode] = {
+    Reason.FIELD_INVALID: StatusCode.INVALID_ARGUMENT,
+    Reason.PAGE_TOKEN_INVALID: StatusCode.INVALID_ARGUMENT,
+    Reason.RESUME_TOKEN_INVALID: StatusCode.INVALID_ARGUMENT,
+    Reason.REQUEST_ID_REUSED: StatusCode.ALREADY_EXISTS,
+    Reason.IN_PROGRESS: StatusCode.ABORTED,
+    Reason.ETAG_MISMATCH: StatusCode.ABORTED,
+    Reason.PRODUCT_NOT_FOUND: StatusCode.NOT_FOUND,
+    Reason.PRODUCT_DELETED: StatusCode.FAILED_PRECONDITION,
+    Reason.CURRENCY_NOT_PRICED: StatusCode.INVALID_ARGUMENT,
+    Reason.CURRENCY_NOT_SUPPORTED: StatusCode.INVALID_ARGUMENT,
+    Reason.DATA_SCHEMA_MISMATCH: StatusCode.INVALID_ARGUMENT,
+    Reason.ORDER_NOT_FOUND: StatusCode.NOT_FOUND,
+    Reason.PAYMENT_NOT_FOUND: StatusCode.NOT_FOUND,
+    Reason.TASK_NOT_FOUND: StatusCode.NOT_FOUND,
+    Reason.LEASE_LOST: StatusCode.FAILED_PRECONDITION,
+    Reason.POSITION_COMPACTED: StatusCode.OUT_OF_RANGE,
+    Reason.POSITION_AHEAD: StatusCode.OUT_OF_RANGE,
+    Reason.LOG_CHANGED: StatusCode.FAILED_PRECONDITION,
+    Reason.SLOW_CONSUMER: StatusCode.RESOURCE_EXHAUSTED,
+    Reason.SOURCE_UNKNOWN: StatusCode.INVALID_ARGUMENT,
+    Reason.SIGNATURE_INVALID: StatusCode.PERMISSION_DENIED,
+    Reason.TIMESTAMP_OUT_OF_TOLERANCE: StatusCode.PERMISSION_DENIED,
+    Reason.NOTIFICATION_MALFORMED: StatusCode.INVALID_ARGUMENT,
+    Reason.NOTIFICATION_NOT_FOUND: StatusCode.NOT_FOUND,
+    Reason.LIVEMODE_MISMATCH: StatusCode.FAILED_PRECONDITION,
+    Reason.VENDOR_REFUSED: StatusCode.FAILED_PRECONDITION,
+    Reason.VENDOR_UNAVAILABLE: StatusCode.UNAVAILABLE,
+    Reason.OUTCOME_UNKNOWN: StatusCode.UNAVAILABLE,
+    Reason.STORE_UNAVAILABLE: StatusCode.UNAVAILABLE,
+    Reason.INTERNAL: StatusCode.INTERNAL,
+    Reason.DEADLINE_EXCEEDED: StatusCode.DEADLINE_EXCEEDED,
+}
+
+
+def to_status(error: BoxofficeError) -> status_pb2.Status:
+    """Write an error as callers get it."""
+    code: int = STATUS_CODES[error.reason].value[0]
+    status = status_pb2.Status(code=code, message=error.message)
+    status.details.add().Pack(
+        error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+    )
+    if error.violations:
+        status.details.add().Pack(
+            error_details_pb2.BadRequest(
+                field_violations=[
+                    error_details_pb2.BadRequest.FieldViolation(
+                        field=each.field, description=each.description
+                    )
+                    for each in error.violations
+                ]
+            )
+        )
+    if error.retry_after is not None:
+        delay = duration_pb2.Duration()
+        delay.FromTimedelta(error.retry_after)
+        status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
+    return status
+
+
+def from_status(status: status_pb2.Status) -> BoxofficeError:
+    """Read an error as it was kept with the operation that ended in it."""
+    info = error_details_pb2.ErrorInfo()
+    if not any(detail.Unpack(info) for detail in status.details):
+        raise AssertionError("a kept error always has an ErrorInfo")
+    return BoxofficeError(Reason(info.reason), status.message, metadata=dict(info.metadata))

@@ -1,0 +1,418 @@
+"""PaymentsService: money that is asked for through the payment gateway."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+import structlog
+from google.rpc import status_pb2
+
+from boxoffice.payments.v1 import payments_pb2 as pb
+from boxoffice.payments.v1 import payments_pb2_grpc
+from boxoffice_server.api import convert
+from boxoffice_server.api.context import Context
+from boxoffice_server.api.errors import from_status, to_status
+from boxoffice_server.api.products import product_deleted, product_not_found
+from boxoffice_server.api.requests import Faults, fingerprint
+from boxoffice_server.api.writes import Writes, request_id_reused
+from boxoffice_server.domain.errors import BoxofficeError, Reason
+from boxoffice_server.domain.ids import Prefix, hashed_id, new_id
+from boxoffice_server.domain.money import DEFAULT_CURRENCY, is_currency_code
+from boxoffice_server.domain.order import Order, OrderStatus, created
+from boxoffice_server.domain.payment import (
+    Customer,
+    FactOrigin,
+    Payment,
+    PaymentFact,
+    PaymentFailure,
+    PaymentMethodType,
+    PaymentSignal,
+    PaymentStatus,
+    check_currency,
+    derive_state,
+)
+from boxoffice_server.domain.product import check_data, price_in
+from boxoffice_server.domain.stream import Token
+from boxoffice_server.domain.text import tag_violations
+from boxoffice_server.ports import (
+    Clock,
+    IntentAnswer,
+    IntentRequest,
+    Operation,
+    OperationKey,
+    PaymentGateway,
+    Repository,
+    Store,
+)
+from boxoffice_server.settlement import Settled, settle
+
+T = TypeVar("T")
+
+# Who asks the vendor for something holds it this long; longer than any call to the vendor takes.
+LEASE = timedelta(seconds=60)
+# How often a call looks whether the other one with its request id has ended.
+FIRST_LOOK_SECONDS = 0.05
+MOST_LOOK_SECONDS = 1.0
+# How long before its deadline a call gives up waiting for the other one.
+MARGIN_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """An intent that was recorded, and whether this call is the one to ask the vendor for it.
+
+    Nobody is, once the operation has its answer. `token` lies behind the order's first event, where
+    this call made it.
+    """
+
+    order: Order
+    payment: Payment
+    customer: Customer
+    operation: Operation
+    mine: bool
+    token: Token | None = None
+
+
+class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
+    """Payments over gRPC.
+
+    `instance` names this process among all that share the store. What was asked of the vendor runs
+    in tasks of the servicer's own, which no caller can cancel; `close` waits for them.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        writes: Writes,
+        gateway: PaymentGateway,
+        instance: str,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._writes = writes
+        self._gateway = gateway
+        self._instance = instance
+        self._log = structlog.get_logger(part="payments")
+        self._own: set[asyncio.Task[Any]] = set()
+
+    async def close(self) -> None:
+        """Wait for everything that was asked of the vendor."""
+        await asyncio.gather(*self._own, return_exceptions=True)
+
+    async def CreatePaymentIntent(
+        self, request: pb.CreatePaymentIntentRequest, context: Context
+    ) -> pb.CreatePaymentIntentResponse:
+        method_type = _check(request)
+        key = self._writes.key(request.request_id, "CreatePaymentIntent", context)
+        record = partial(self._record, key=key, request=request, method_type=method_type)
+        recorded = await self._when_mine(record, key, context)
+        if recorded.operation.answer is not None:
+            return await self._replay(recorded.operation)
+        return await self._to_the_end(self._ask(recorded))
+
+    def _record(
+        self,
+        repo: Repository,
+        *,
+        key: OperationKey,
+        request: pb.CreatePaymentIntentRequest,
+        method_type: PaymentMethodType,
+    ) -> Recorded:
+        """Record what is asked for, before anyone outside is asked; or find what was recorded."""
+        started = Operation(
+            key=key,
+            fingerprint=fingerprint(request, "request_id"),
+            resource_id=new_id(Prefix.PAYMENT, self._clock.now()),
+            answer=None,
+            failed=False,
+            owner=self._instance,
+            lease_time=self._clock.real_now() + LEASE,
+            create_time=self._clock.now(),
+        )
+        if not repo.operations.insert(started):
+            return self._take_up(repo, started)
+        order, payment = self._new_order(repo, request, method_type, started)
+        repo.orders.insert(order)
+        repo.payments.insert(payment)
+        token = repo.log.append(created(order))
+        return Recorded(
+            order=order,
+            payment=payment,
+            customer=self._customer(repo, payment.user_id),
+            operation=started,
+            mine=True,
+            token=token,
+        )
+
+    def _new_order(
+        self,
+        repo: Repository,
+        request: pb.CreatePaymentIntentRequest,
+        method_type: PaymentMethodType,
+        started: Operation,
+    ) -> tuple[Order, Payment]:
+        product = repo.products.get(request.product_id)
+        if product is None:
+            raise product_not_found(request.product_id)
+        if product.delete_time is not None:
+            raise product_deleted(request.product_id)
+        price = price_in(product, request.currency_code or DEFAULT_CURRENCY)
+        check_currency(method_type, price.currency)
+        data = check_data(product, convert.from_data(request.data))
+        now = self._clock.now()
+        order = Order(
+            id=new_id(Prefix.ORDER, now),
+            user_id=request.user_id,
+            target_user_id=request.target_user_id or request.user_id,
+            created_by=started.key.caller,
+            status=OrderStatus.CREATED,
+            price=price,
+            product=product,
+            data=data,
+            tags=tuple(request.tags),
+            payment_id=started.resource_id,
+            vendor_events=(),
+            version=1,
+            create_time=now,
+            update_time=now,
+        )
+        payment = Payment(
+            id=started.resource_id,
+            user_id=order.user_id,
+            order_id=order.id,
+            amount=price,
+            method_type=method_type,
+            vendor_idempotency_key=f"boxoffice-{started.resource_id}-1",
+            stripe_payment_intent_id="",
+            state=derive_state(()),
+            create_time=now,
+            update_time=now,
+        )
+        return order, payment
+
+    def _customer(self, repo: Repository, user_id: str) -> Customer:
+        now = self._clock.now()
+        return repo.payments.customer(
+            Customer(
+                id=new_id(Prefix.CUSTOMER, now),
+                user_id=user_id,
+                stripe_customer_id="",
+                create_time=now,
+            )
+        )
+
+    def _take_up(self, repo: Repository, started: Operation) -> Recorded:
+        """Go on with what an earlier call with this request id began."""
+        known = repo.operations.get(started.key, lock=True)
+        if known is None:
+            raise AssertionError("an operation that is there can be read")
+        if known.fingerprint != started.fingerprint:
+            raise request_id_reused(started.key)
+        payment = repo.payments.get(known.resource_id)
+        order = repo.orders.get(payment.order_id) if payment else None
+        if payment is None or order is None:
+            raise AssertionError(f"operation on {known.resource_id} has no payment or order")
+        free = known.lease_time is None or known.lease_time <= self._clock.real_now()
+        mine = known.answer is None and free
+        if mine:
+            known = replace(known, owner=self._instance, lease_time=started.lease_time)
+            repo.operations.update(known)
+        customer = self._customer(repo, payment.user_id)
+        return Recorded(order=order, payment=payment, customer=customer, operation=known, mine=mine)
+
+    async def _when_mine(
+        self, record: partial[Recorded], key: OperationKey, context: Context
+    ) -> Recorded:
+        """Record, and wait while another call with this request id is at work."""
+        pause = FIRST_LOOK_SECONDS
+        loop = asyncio.get_running_loop()
+        # Calls without a deadline get one of 30 s from the interceptor.
+        give_up = loop.time() + min(context.time_remaining() or 30.0, 30.0) - MARGIN_SECONDS
+        while True:
+            recorded = await self._store.write(record)
+            if recorded.mine or recorded.operation.answer is not None:
+                return recorded
+            if loop.time() + pause > give_up:
+                raise BoxofficeError(
+                    Reason.IN_PROGRESS,
+                    f"a call with request id {key.request_id} is still running",
+                    metadata={"request_id": key.request_id},
+                    retry_after=timedelta(seconds=1),
+                )
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, MOST_LOOK_SECONDS)
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run what must not stop half-way in a task that the caller's cancellation can't reach."""
+        task = asyncio.create_task(work)
+        self._own.add(task)
+        task.add_done_callback(self._own.discard)
+        return await asyncio.shield(task)
+
+    async def _ask(self, recorded: Recorded) -> pb.CreatePaymentIntentResponse:
+        """Ask the vendor for what was recorded, and record what it said."""
+        payment = recorded.payment
+        try:
+            customer_id = await self._stripe_customer(recorded.customer)
+            answer = await self._gateway.create_intent(
+                IntentRequest(payment=payment, stripe_customer_id=customer_id)
+            )
+        except BoxofficeError as error:
+            refusal = _about(error, payment)
+            if error.reason is Reason.VENDOR_REFUSED:
+                await self._store.write(partial(self._refused, recorded=recorded, error=refusal))
+            else:
+                await self._store.write(partial(_let_go, recorded=recorded))
+            raise refusal from error
+        response = await self._store.write(
+            partial(self._answered, recorded=recorded, answer=answer)
+        )
+        response.client_secret = answer.client_secret
+        return response
+
+    async def _stripe_customer(self, customer: Customer) -> str:
+        """Answer the vendor's id of who pays; made at the user's first payment."""
+        if customer.stripe_customer_id:
+            return customer.stripe_customer_id
+        made = await self._gateway.create_customer(customer)
+        await self._store.write(
+            lambda repo: repo.payments.set_stripe_customer(customer.user_id, made)
+        )
+        return made
+
+    def _answered(
+        self, repo: Repository, *, recorded: Recorded, answer: IntentAnswer
+    ) -> pb.CreatePaymentIntentResponse:
+        settled = self._settle(
+            repo, recorded, answer.fact, stripe_payment_intent_id=answer.stripe_payment_intent_id
+        )
+        operation = repo.operations.get(recorded.operation.key, lock=True)
+        if operation is None:
+            raise AssertionError("an operation that is there can be read")
+        if operation.answer is not None and not operation.failed:
+            # Another instance took the work up and was faster; its answer is the answer.
+            return pb.CreatePaymentIntentResponse.FromString(operation.answer)
+        token = settled.token or recorded.token or repo.log.bounds().head_token()
+        response = pb.CreatePaymentIntentResponse(
+            order=convert.to_order(settled.order),
+            payment=convert.to_payment(settled.payment),
+            resume_token=token.encode(),
+        )
+        _finish(repo, recorded.operation, response.SerializeToString(), failed=False)
+        return response
+
+    def _refused(self, repo: Repository, *, recorded: Recorded, error: BoxofficeError) -> None:
+        refusal = PaymentFact(
+            id=hashed_id(Prefix.EVENT, recorded.payment.id, "refused"),
+            origin=FactOrigin.ANSWER,
+            type="refused",
+            resource_type="payment",
+            resource_id=recorded.payment.id,
+            event_time=recorded.payment.create_time,
+            signal=PaymentSignal.REFUSED,
+            failure=PaymentFailure(
+                code=error.metadata.get("vendor_code", ""), decline_code="", message=error.message
+            ),
+        )
+        self._settle(repo, recorded, refusal)
+        _finish(repo, recorded.operation, to_status(error).SerializeToString(), failed=True)
+
+    def _settle(
+        self,
+        repo: Repository,
+        recorded: Recorded,
+        fact: PaymentFact,
+        *,
+        stripe_payment_intent_id: str = "",
+    ) -> Settled:
+        order = repo.orders.get(recorded.order.id, lock=True)
+        if order is None:
+            raise AssertionError(f"order {recorded.order.id} is gone")
+        return settle(
+            repo,
+            order,
+            [fact],
+            clock=self._clock,
+            stripe_payment_intent_id=stripe_payment_intent_id,
+        )
+
+    async def _replay(self, operation: Operation) -> pb.CreatePaymentIntentResponse:
+        """Answer what was answered before. The client secret is read again, never stored."""
+        if operation.answer is None:
+            raise AssertionError("only an answered operation is replayed")
+        if operation.failed:
+            raise from_status(status_pb2.Status.FromString(operation.answer))
+        response = pb.CreatePaymentIntentResponse.FromString(operation.answer)
+        payment = await self._store.read(lambda repo: repo.payments.get(response.payment.id))
+        response.client_secret = await self._client_secret(payment) if payment else ""
+        return response
+
+    async def GetPayment(
+        self, request: pb.GetPaymentRequest, context: Context
+    ) -> pb.GetPaymentResponse:
+        del context
+        faults = Faults()
+        faults.id(request.payment_id, "payment_id")
+        faults.refuse()
+        payment = await self._store.read(lambda repo: repo.payments.get(request.payment_id))
+        if payment is None:
+            raise BoxofficeError(
+                Reason.PAYMENT_NOT_FOUND,
+                f"there is no payment {request.payment_id}",
+                metadata={"payment_id": request.payment_id},
+            )
+        return pb.GetPaymentResponse(
+            payment=convert.to_payment(payment),
+            client_secret=await self._client_secret(payment),
+        )
+
+    async def _client_secret(self, payment: Payment) -> str:
+        """Read the client secret from the vendor while the customer can still use it."""
+        ended = payment.state.status in {PaymentStatus.COMPLETE, PaymentStatus.CANCELLED}
+        if ended or not payment.stripe_payment_intent_id:
+            return ""
+        answer = await self._gateway.read_intent(payment.stripe_payment_intent_id)
+        return answer.client_secret
+
+
+def _check(request: pb.CreatePaymentIntentRequest) -> PaymentMethodType:
+    """Refuse what no state of the store could make right."""
+    faults = Faults()
+    faults.request_id(request.request_id)
+    faults.user_id(request.user_id, "user_id")
+    faults.user_id(request.target_user_id, "target_user_id", required=False)
+    faults.id(request.product_id, "product_id")
+    if request.currency_code and not is_currency_code(request.currency_code):
+        faults.add("currency_code", "must be an ISO 4217 code in lower case, such as eur")
+    faults.extend(tag_violations(request.tags, "tags"))
+    faults.refuse()
+    return convert.from_payment_method_type(request.payment_method_type, "payment_method_type")
+
+
+def _about(error: BoxofficeError, payment: Payment) -> BoxofficeError:
+    """Say which payment an error of the vendor's is about."""
+    return BoxofficeError(
+        error.reason,
+        error.message,
+        metadata={**error.metadata, "payment_id": payment.id},
+        violations=error.violations,
+        retry_after=error.retry_after,
+    )
+
+
+def _let_go(repo: Repository, *, recorded: Recorded) -> None:
+    """Let the next call with this request id take the work up at once."""
+    operation = repo.operations.get(recorded.operation.key, lock=True)
+    if operation is not None and operation.owner == recorded.operation.owner:
+        repo.operations.update(replace(operation, owner="", lease_time=None))
+
+
+def _finish(repo: Repository, operation: Operation, answer: bytes, *, failed: bool) -> None:
+    repo.operations.update(
+        replace(operation, answer=answer, failed=failed, owner="", lease_time=None)
+    )

@@ -1,0 +1,119 @@
+"""The one check of what every request has in common: ids, times, pages.
+
+A `Faults` gathers all that is wrong with a request, so that its sender learns of it at once.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+
+from google.protobuf.message import Message
+
+from boxoffice_server.domain.errors import (
+    BoxofficeError,
+    FieldViolation,
+    Reason,
+    invalid_fields,
+)
+from boxoffice_server.domain.text import (
+    MAX_ID,
+    MAX_REQUEST_ID,
+    MAX_TAG,
+    MAX_USER_ID,
+    text_violations,
+)
+
+DEFAULT_PAGE = 50
+MOST_PAGE = 500
+
+
+class Faults:
+    """What is wrong with one request."""
+
+    def __init__(self) -> None:
+        self._found: list[FieldViolation] = []
+
+    def add(self, field: str, description: str) -> None:
+        """Note one fault."""
+        self._found.append(FieldViolation(field=field, description=description))
+
+    def extend(self, violations: list[FieldViolation]) -> None:
+        """Note what the domain found."""
+        self._found += violations
+
+    def request_id(self, value: str) -> None:
+        """Check the id that makes a write idempotent."""
+        self._found += text_violations(value, "request_id", most=MAX_REQUEST_ID)
+
+    def id(self, value: str, field: str) -> None:
+        """Check an id that must be there. Whether anything has it is found out later."""
+        self._found += text_violations(value, field, most=MAX_ID)
+
+    def optional_id(self, value: str, field: str) -> None:
+        """Check an id that may be absent."""
+        self._found += text_violations(value, field, least=0, most=MAX_ID)
+
+    def user_id(self, value: str, field: str, *, required: bool = True) -> None:
+        """Check a user's id."""
+        self._found += text_violations(value, field, least=int(required), most=MAX_USER_ID)
+
+    def optional_tag(self, value: str, field: str) -> None:
+        """Check the tag of a filter."""
+        self._found += text_violations(value, field, least=0, most=MAX_TAG)
+
+    def page_size(self, value: int) -> None:
+        """Check a page's size."""
+        if value < 0:
+            self.add("page_size", "must not be negative")
+
+    def refuse(self) -> None:
+        """Raise FIELD_INVALID if anything was found."""
+        if self._found:
+            raise invalid_fields(self._found)
+
+
+def page_limit(page_size: int) -> int:
+    """Tell how many items a page holds."""
+    return min(page_size or DEFAULT_PAGE, MOST_PAGE)
+
+
+def fingerprint(request: Message, *without: str) -> bytes:
+    """Tell requests apart by all their fields but these."""
+    copy = type(request)()
+    copy.CopyFrom(request)
+    for field in without:
+        copy.ClearField(field)
+    return hashlib.sha256(copy.SerializeToString(deterministic=True)).digest()
+
+
+def _filters_of(request: Message) -> str:
+    name = request.DESCRIPTOR.full_name.encode()
+    filters = fingerprint(request, "page_size", "page_token")
+    return hashlib.sha256(name + b"\x00" + filters).hexdigest()[:16]
+
+
+def write_page_token(request: Message, last_id: str) -> str:
+    """Make the token of the page after `last_id`, bound to this list and its filters."""
+    text = json.dumps([_filters_of(request), last_id])
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read_page_token(request: Message, token: str) -> str:
+    """Read which id a page starts below; empty for the first page. Raises PAGE_TOKEN_INVALID."""
+    if not token:
+        return ""
+    refusal = BoxofficeError(
+        Reason.PAGE_TOKEN_INVALID, "the page token is not one that this list gave for these filters"
+    )
+    try:
+        raw = token.encode("ascii")
+        text = base64.b64decode(raw + b"=" * (-len(raw) % 4), altchars=b"-_", validate=True)
+        parts = json.loads(text)
+    except (UnicodeError, binascii.Error, ValueError) as error:
+        raise refusal from error
+    match parts:
+        case [str(filters), str(last_id)] if filters == _filters_of(request) and last_id:
+            return last_id
+        case _:
+            raise refusal

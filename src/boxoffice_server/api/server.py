@@ -1,0 +1,92 @@
+"""The gRPC server itself: its limits, its services, health and reflection."""
+
+import asyncio
+from collections.abc import Mapping
+
+import grpc
+from google.rpc import error_details_pb2  # noqa: F401 -- reflection tells of what is imported
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from boxoffice.orders.v1 import orders_pb2, orders_pb2_grpc
+from boxoffice.payments.v1 import payments_pb2, payments_pb2_grpc
+from boxoffice.webhooks.v1 import webhooks_pb2, webhooks_pb2_grpc
+from boxoffice_server.api.calls import Calls
+from boxoffice_server.api.orders import OrdersServicer
+from boxoffice_server.api.payments import PaymentsServicer
+from boxoffice_server.api.webhooks import WebhooksServicer
+
+MOST_RECEIVE_BYTES = 1024 * 1024
+MOST_SEND_BYTES = 1024 * 1024
+
+# Half-open connections are noticed within 40 s; `ping_timeout_ms` is needed beside the keepalive
+# pair, for without it a frozen client went unnoticed for a minute. Old connections are asked to
+# leave, so that load spreads over new instances; streams leave before them by themselves.
+OPTIONS: Mapping[str, int] = {
+    "grpc.max_receive_message_length": MOST_RECEIVE_BYTES,
+    "grpc.max_send_message_length": MOST_SEND_BYTES,
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 10_000,
+    "grpc.http2.ping_timeout_ms": 10_000,
+    "grpc.http2.max_pings_without_data": 0,
+    "grpc.http2.min_ping_interval_without_data_ms": 10_000,
+    "grpc.keepalive_permit_without_calls": 1,
+    "grpc.max_concurrent_streams": 256,
+    "grpc.max_connection_age_ms": 30 * 60_000,
+    "grpc.max_connection_age_grace_ms": 60_000,
+    "grpc.so_reuseport": 0,
+}
+
+SERVICES = (
+    orders_pb2.DESCRIPTOR.services_by_name["OrdersService"].full_name,
+    payments_pb2.DESCRIPTOR.services_by_name["PaymentsService"].full_name,
+    webhooks_pb2.DESCRIPTOR.services_by_name["WebhooksService"].full_name,
+)
+
+
+class GrpcServer:
+    """Our services with health and reflection beside them."""
+
+    def __init__(
+        self,
+        *,
+        calls: Calls,
+        orders: OrdersServicer,
+        payments: PaymentsServicer,
+        webhooks: WebhooksServicer,
+    ) -> None:
+        self._calls = calls
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(interceptors=[calls], options=list(OPTIONS.items()))
+        orders_pb2_grpc.add_OrdersServiceServicer_to_server(orders, self._server)
+        payments_pb2_grpc.add_PaymentsServiceServicer_to_server(payments, self._server)
+        webhooks_pb2_grpc.add_WebhooksServiceServicer_to_server(webhooks, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+        )
+
+    def listen(self, address: str) -> int:
+        """Take a port; answers which, for port 0 asks for a free one."""
+        return self._server.add_insecure_port(address)
+
+    async def start(self) -> None:
+        """Serve."""
+        await self._server.start()
+        for service in ("", *SERVICES):
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Say that no new calls are wanted, let the running ones end, and stop.
+
+        Health Watches would keep a graceful stop waiting to its end, so the wait is for our own
+        calls only, and what is left then is cut.
+        """
+        await self._health.enter_graceful_shutdown()
+        try:
+            async with asyncio.timeout(grace_seconds):
+                await self._calls.wait_idle()
+        except TimeoutError:
+            # The grace is over: what still runs is ended by the stop.
+            pass
+        await self._server.stop(0)

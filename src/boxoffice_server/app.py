@@ -1,0 +1,144 @@
+"""The composition root: the only module that names concrete classes."""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from boxoffice_server.api.calls import CallMetrics, Calls
+from boxoffice_server.api.context import Context
+from boxoffice_server.api.convert import encode_event
+from boxoffice_server.api.orders import OrdersServicer
+from boxoffice_server.api.payments import PaymentsServicer
+from boxoffice_server.api.server import GrpcServer
+from boxoffice_server.api.webhooks import WebhooksServicer
+from boxoffice_server.api.writes import Writes
+from boxoffice_server.clock import BusinessClock
+from boxoffice_server.domain.notification import Source
+from boxoffice_server.domain.stream import LogRecord, RecordKind
+from boxoffice_server.domain.task import LeasePolicy
+from boxoffice_server.http import HttpPort
+from boxoffice_server.intake import Intake
+from boxoffice_server.settings import Address, Settings
+from boxoffice_server.storage import create_store
+from boxoffice_server.streaming.feed import Feed
+from boxoffice_server.vendors.stripe.gateway import StripeGateway
+from boxoffice_server.vendors.stripe.notifications import StripeNotificationSource
+
+DEVELOPMENT_CALLER = "development"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """Where the service listens."""
+
+    grpc: Address
+    http: Address
+
+
+class StartError(Exception):
+    """The service can't start as it is told to; the message says what to change."""
+
+
+class Application:
+    """One service process: everything wired together, started and drained in order."""
+
+    def __init__(self, settings: Settings, *, leases: LeasePolicy | None = None) -> None:
+        self._settings = settings
+        self._draining = asyncio.Event()
+        self._opened = AsyncExitStack()
+        self._clock = clock = BusinessClock()
+        self._store = store = create_store(settings.database_url, encode=encode_event)
+        self._feed = Feed(store=store, clock=clock)
+        self._feed.listen(self._follow_clock)
+        self._gateway = StripeGateway(
+            api_key=settings.stripe_api_key.reveal(), api_base=settings.stripe_api_base
+        )
+        source = StripeNotificationSource(
+            secrets=[secret.reveal() for secret in settings.stripe_webhook_secrets],
+            livemode=settings.livemode,
+            sandbox=settings.uses_sandbox_key,
+        )
+        intake = Intake(store=store, clock=clock, sources={Source.STRIPE: source})
+        writes = Writes(store=store, clock=clock, identify=development_caller)
+        registry = CollectorRegistry()
+        self._payments = PaymentsServicer(
+            store=store,
+            clock=clock,
+            writes=writes,
+            gateway=self._gateway,
+            instance=str(uuid.uuid4()),
+        )
+        self._grpc = GrpcServer(
+            calls=Calls(CallMetrics(registry)),
+            orders=OrdersServicer(
+                store=store,
+                clock=clock,
+                writes=writes,
+                feed=self._feed,
+                draining=self._draining,
+                leases=leases or LeasePolicy(),
+            ),
+            payments=self._payments,
+            webhooks=WebhooksServicer(store=store, writes=writes, intake=intake),
+        )
+        self._http = HttpPort(
+            address=settings.http_address,
+            intake=intake,
+            registry=registry,
+            is_serving=lambda: not self._draining.is_set(),
+        )
+
+    async def start(self) -> Doors:
+        """Open the store, take the ports and serve. A start that fails leaves nothing open."""
+        async with AsyncExitStack() as opened:
+            await self._store.open()
+            opened.push_async_callback(self._store.close)
+            opened.push_async_callback(self._gateway.close)
+            self._clock.set_offset(await self._store.read(lambda repo: repo.log.clock_offset()))
+            await self._feed.start()
+            opened.push_async_callback(self._feed.stop)
+            opened.push_async_callback(self._payments.close)
+            doors = await self._take_ports(opened)
+            await self._grpc.start()
+            self._opened = opened.pop_all()
+        return doors
+
+    async def _take_ports(self, opened: AsyncExitStack) -> Doors:
+        wanted = self._settings.grpc_address
+        try:
+            port = self._grpc.listen(str(wanted))
+        except RuntimeError as error:
+            raise StartError(f"BOXOFFICE_GRPC_ADDRESS {wanted} can't be listened on") from error
+        opened.push_async_callback(self._grpc.drain, self._settings.drain_grace.total_seconds())
+        try:
+            http = await self._http.start()
+        except OSError as error:
+            raise StartError(
+                f"BOXOFFICE_HTTP_ADDRESS {self._settings.http_address} can't be listened on: "
+                f"{error.strerror}"
+            ) from error
+        finally:
+            opened.push_async_callback(self._http.stop)
+        return Doors(grpc=Address(host=wanted.host, port=port), http=http)
+
+    async def stop(self) -> None:
+        """Drain: streams are told to go, calls in flight finish, then everything is let go of."""
+        self._draining.set()
+        self._feed.drain()
+        await self._opened.aclose()
+
+    def _follow_clock(self, records: Sequence[LogRecord]) -> None:
+        """Follow the offset of business time, whichever instance was told of it."""
+        for record in records:
+            if record.kind is RecordKind.CLOCK:
+                self._clock.set_offset(int(record.payload))
+
+
+def development_caller(context: Context) -> str:
+    """Name the one caller there is on loopback without TLS."""
+    del context
+    return DEVELOPMENT_CALLER

@@ -1,0 +1,83 @@
+"""The vendor sandbox beside a development service: a process of its own, never imported."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from boxoffice_server.settings import Settings
+
+READY_SECONDS = 20.0
+STOP_SECONDS = 3.0
+
+
+class SandboxError(Exception):
+    """The sandbox did not start. Its own words are on standard error."""
+
+
+class SandboxProcess:
+    """A running sandbox.
+
+    It has a session of its own, so that a Ctrl-C meant for the service reaches it only once the
+    service has drained; and it holds the reading end of a pipe from the service, so that it ends
+    with it however the service ends.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def start(cls, settings: Settings) -> "SandboxProcess":
+        """Start it without waiting for it; its state lies beside the service's."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "boxoffice_sandbox",
+            "serve",
+            "--address",
+            str(settings.sandbox_address),
+            "--database",
+            str(_database(settings)),
+            "--webhook-url",
+            f"http://{settings.http_address}/webhooks/stripe",
+            "--webhook-secret",
+            settings.stripe_webhook_secrets[0].reveal(),
+            "--exit-on-stdin-close",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        return cls(process)
+
+    async def wait_ready(self) -> None:
+        """Wait until it listens."""
+        if self._process.stdout is None:
+            raise AssertionError("the sandbox was started with a pipe")
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                line = await self._process.stdout.readline()
+        except TimeoutError as error:
+            raise SandboxError("the sandbox did not start in time") from error
+        if not line.rstrip().endswith(b"READY"):
+            raise SandboxError("the sandbox did not start")
+
+    async def wait(self) -> int:
+        """Wait until it ends."""
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """End it."""
+        if self._process.returncode is not None:
+            return
+        self._process.terminate()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+
+def _database(settings: Settings) -> Path:
+    scheme, _, path = settings.database_url.partition(":///")
+    folder = Path(path).parent if scheme == "sqlite" else Path()
+    return folder / "boxoffice-sandbox.db"

@@ -1,0 +1,347 @@
+"""How the domain's objects are written as rows, and read from them.
+
+Every column is written and read here, by name; an unknown word in a row is an error, never a guess.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from boxoffice_server.domain.money import Money
+from boxoffice_server.domain.notification import Notification, NotificationState, Source
+from boxoffice_server.domain.order import Order, OrderStatus
+from boxoffice_server.domain.payment import (
+    Customer,
+    FactOrigin,
+    Payment,
+    PaymentFact,
+    PaymentFailure,
+    PaymentMethodType,
+    PaymentSignal,
+    PaymentState,
+    PaymentStatus,
+    PendingReason,
+)
+from boxoffice_server.domain.product import Product, PropertyType, SchemaProperty
+from boxoffice_server.domain.task import Task, TaskState
+from boxoffice_server.ports import Operation, OperationKey
+from boxoffice_server.storage.times import (
+    from_microseconds,
+    from_microseconds_or_none,
+    to_microseconds,
+    to_microseconds_or_none,
+)
+
+Values = dict[str, Any]
+"""A row to be: columns by name."""
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+# -- products -------------------------------------------------------------------------------------
+
+
+def from_product(product: Product) -> Values:
+    """Write a product as a row."""
+    return {
+        "id": product.id,
+        "name": product.name,
+        "prices": _text([[price.currency, price.amount] for price in product.prices]),
+        "schema": _text([[each.name, each.type, each.required] for each in product.schema]),
+        "task_function_name": product.task_function_name,
+        "task_priority": product.task_priority,
+        "tags": _text(product.tags),
+        "created_by": product.created_by,
+        "version": product.version,
+        "create_time": to_microseconds(product.create_time),
+        "update_time": to_microseconds(product.update_time),
+        "delete_time": to_microseconds_or_none(product.delete_time),
+    }
+
+
+def to_product(row: RowMapping | Values) -> Product:
+    """Read a product from its row."""
+    prices = json.loads(row["prices"])
+    schema = json.loads(row["schema"])
+    return Product(
+        id=row["id"],
+        name=row["name"],
+        prices=tuple(Money(amount=amount, currency=currency) for currency, amount in prices),
+        schema=tuple(
+            SchemaProperty(name=name, type=PropertyType(type_), required=required)
+            for name, type_, required in schema
+        ),
+        task_function_name=row["task_function_name"],
+        task_priority=row["task_priority"],
+        tags=tuple(json.loads(row["tags"])),
+        created_by=row["created_by"],
+        version=row["version"],
+        create_time=from_microseconds(row["create_time"]),
+        update_time=from_microseconds(row["update_time"]),
+        delete_time=from_microseconds_or_none(row["delete_time"]),
+    )
+
+
+# -- orders and the facts that move them ----------------------------------------------------------
+
+
+def from_order(order: Order) -> Values:
+    """Write an order as a row. The product as it was sold is written as its row would be."""
+    return {
+        "id": order.id,
+        "user_id": order.user_id,
+        "target_user_id": order.target_user_id,
+        "created_by": order.created_by,
+        "status": order.status.value,
+        "amount": order.price.amount,
+        "currency": order.price.currency,
+        "product_id": order.product.id,
+        "product": _text(from_product(order.product)),
+        "data": _text(order.data),
+        "tags": _text(order.tags),
+        "payment_id": order.payment_id,
+        "vendor_events": _text([from_fact(fact) for fact in order.vendor_events]),
+        "version": order.version,
+        "create_time": to_microseconds(order.create_time),
+        "update_time": to_microseconds(order.update_time),
+    }
+
+
+def to_order(row: RowMapping) -> Order:
+    """Read an order from its row."""
+    return Order(
+        id=row["id"],
+        user_id=row["user_id"],
+        target_user_id=row["target_user_id"],
+        created_by=row["created_by"],
+        status=OrderStatus(row["status"]),
+        price=Money(amount=row["amount"], currency=row["currency"]),
+        product=to_product(json.loads(row["product"])),
+        data=json.loads(row["data"]),
+        tags=tuple(json.loads(row["tags"])),
+        payment_id=row["payment_id"],
+        vendor_events=tuple(to_fact(each) for each in json.loads(row["vendor_events"])),
+        version=row["version"],
+        create_time=from_microseconds(row["create_time"]),
+        update_time=from_microseconds(row["update_time"]),
+    )
+
+
+def from_fact(fact: PaymentFact) -> Values:
+    """Write a fact as a row, but for its order."""
+    return {
+        "fact_id": fact.id,
+        "origin": fact.origin.value,
+        "type": fact.type,
+        "resource_type": fact.resource_type,
+        "resource_id": fact.resource_id,
+        "event_time": to_microseconds(fact.event_time),
+        "signal": fact.signal.value,
+        "failure": _from_failure(fact.failure),
+    }
+
+
+def to_fact(row: RowMapping | Values) -> PaymentFact:
+    """Read a fact from its row."""
+    return PaymentFact(
+        id=row["fact_id"],
+        origin=FactOrigin(row["origin"]),
+        type=row["type"],
+        resource_type=row["resource_type"],
+        resource_id=row["resource_id"],
+        event_time=from_microseconds(row["event_time"]),
+        signal=PaymentSignal(row["signal"]),
+        failure=_to_failure(row["failure"]),
+    )
+
+
+def _from_failure(failure: PaymentFailure | None) -> str | None:
+    if failure is None:
+        return None
+    return _text([failure.code, failure.decline_code, failure.message])
+
+
+def _to_failure(value: str | None) -> PaymentFailure | None:
+    if value is None:
+        return None
+    code, decline_code, message = json.loads(value)
+    return PaymentFailure(code=code, decline_code=decline_code, message=message)
+
+
+# -- payments and customers -----------------------------------------------------------------------
+
+
+def from_payment(payment: Payment) -> Values:
+    """Write a payment as a row."""
+    state = payment.state
+    return {
+        "id": payment.id,
+        "user_id": payment.user_id,
+        "order_id": payment.order_id,
+        "amount": payment.amount.amount,
+        "currency": payment.amount.currency,
+        "method_type": payment.method_type.value,
+        "vendor_idempotency_key": payment.vendor_idempotency_key,
+        "stripe_payment_intent_id": payment.stripe_payment_intent_id or None,
+        "status": state.status.value,
+        "pending_reason": None if state.pending_reason is None else state.pending_reason.value,
+        "last_failure": _from_failure(state.last_failure),
+        "create_time": to_microseconds(payment.create_time),
+        "update_time": to_microseconds(payment.update_time),
+    }
+
+
+def to_payment(row: RowMapping) -> Payment:
+    """Read a payment from its row."""
+    reason = row["pending_reason"]
+    return Payment(
+        id=row["id"],
+        user_id=row["user_id"],
+        order_id=row["order_id"],
+        amount=Money(amount=row["amount"], currency=row["currency"]),
+        method_type=PaymentMethodType(row["method_type"]),
+        vendor_idempotency_key=row["vendor_idempotency_key"],
+        stripe_payment_intent_id=row["stripe_payment_intent_id"] or "",
+        state=PaymentState(
+            status=PaymentStatus(row["status"]),
+            pending_reason=None if reason is None else PendingReason(reason),
+            last_failure=_to_failure(row["last_failure"]),
+        ),
+        create_time=from_microseconds(row["create_time"]),
+        update_time=from_microseconds(row["update_time"]),
+    )
+
+
+def from_customer(customer: Customer) -> Values:
+    """Write a customer as a row."""
+    return {
+        "id": customer.id,
+        "user_id": customer.user_id,
+        "stripe_customer_id": customer.stripe_customer_id,
+        "create_time": to_microseconds(customer.create_time),
+    }
+
+
+def to_customer(row: RowMapping) -> Customer:
+    """Read a customer from its row."""
+    return Customer(
+        id=row["id"],
+        user_id=row["user_id"],
+        stripe_customer_id=row["stripe_customer_id"],
+        create_time=from_microseconds(row["create_time"]),
+    )
+
+
+# -- tasks ----------------------------------------------------------------------------------------
+
+
+def from_task(task: Task) -> Values:
+    """Write a task as a row."""
+    return {
+        "id": task.id,
+        "order_id": task.order_id,
+        "function_name": task.function_name,
+        "priority": task.priority,
+        "state": task.state.value,
+        "attempts": task.attempts,
+        "worker_id": task.worker_id,
+        "lease_id": task.lease_id,
+        "lease_time": to_microseconds_or_none(task.lease_time),
+        "available_time": to_microseconds(task.available_time),
+        "create_time": to_microseconds(task.create_time),
+        "acknowledge_time": to_microseconds_or_none(task.acknowledge_time),
+    }
+
+
+def to_task(row: RowMapping) -> Task:
+    """Read a task from its row."""
+    return Task(
+        id=row["id"],
+        order_id=row["order_id"],
+        function_name=row["function_name"],
+        priority=row["priority"],
+        state=TaskState(row["state"]),
+        attempts=row["attempts"],
+        worker_id=row["worker_id"],
+        lease_id=row["lease_id"],
+        lease_time=from_microseconds_or_none(row["lease_time"]),
+        available_time=from_microseconds(row["available_time"]),
+        create_time=from_microseconds(row["create_time"]),
+        acknowledge_time=from_microseconds_or_none(row["acknowledge_time"]),
+    )
+
+
+# -- the inbox, and what was asked for ------------------------------------------------------------
+
+
+def from_notification(notification: Notification) -> Values:
+    """Write a notification as a row."""
+    return {
+        "id": notification.id,
+        "source": notification.source.value,
+        "vendor_event_id": notification.vendor_event_id,
+        "type": notification.type,
+        "resource_id": notification.resource_id,
+        "event_time": to_microseconds(notification.event_time),
+        "receive_time": to_microseconds(notification.receive_time),
+        "state": notification.state.value,
+        "order_id": notification.order_id,
+        "body": notification.body,
+    }
+
+
+def to_notification(row: RowMapping) -> Notification:
+    """Read a notification from its row."""
+    return Notification(
+        id=row["id"],
+        source=Source(row["source"]),
+        vendor_event_id=row["vendor_event_id"],
+        type=row["type"],
+        resource_id=row["resource_id"],
+        event_time=from_microseconds(row["event_time"]),
+        receive_time=from_microseconds(row["receive_time"]),
+        state=NotificationState(row["state"]),
+        order_id=row["order_id"],
+        body=row["body"],
+    )
+
+
+def from_operation(operation: Operation) -> Values:
+    """Write an operation as a row."""
+    return {
+        "caller": operation.key.caller,
+        "operation": operation.key.operation,
+        "request_id": operation.key.request_id,
+        "fingerprint": operation.fingerprint,
+        "resource_id": operation.resource_id,
+        "answer": operation.answer,
+        "failed": operation.failed,
+        "owner": operation.owner,
+        "lease_time": to_microseconds_or_none(operation.lease_time),
+        "create_time": to_microseconds(operation.create_time),
+    }
+
+
+def to_operation(row: RowMapping) -> Operation:
+    """Read an operation from its row."""
+    return Operation(
+        key=OperationKey(
+            caller=row["caller"], operation=row["operation"], request_id=row["request_id"]
+        ),
+        fingerprint=row["fingerprint"],
+        resource_id=row["resource_id"],
+        answer=row["answer"],
+        failed=row["failed"],
+        owner=row["owner"],
+        lease_time=from_microseconds_or_none(row["lease_time"]),
+        create_time=from_microseconds(row["create_time"]),
+    )
+
+
+def tag_rows(owner: str, owner_id: str, tags: Iterable[str]) -> list[Values]:
+    """Write the rows that tags are searched by."""
+    return [{"tag": tag, owner: owner_id} for tag in tags]

@@ -1,0 +1,84 @@
+"""Orders and the facts that move them, in SQL."""
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
+
+from boxoffice_server.domain.order import Order
+from boxoffice_server.domain.payment import PaymentFact
+from boxoffice_server.ports import OrderFilter
+from boxoffice_server.storage.codecs import from_fact, from_order, tag_rows, to_fact, to_order
+from boxoffice_server.storage.rows import (
+    insert_if_absent,
+    insert_row,
+    newest_first,
+    one_row,
+    update_row,
+)
+from boxoffice_server.storage.tables import order_tags, orders, payment_facts
+from boxoffice_server.storage.times import to_microseconds
+
+
+class SqlOrders:
+    """Implements ports.OrderRepository."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def insert(self, order: Order) -> None:
+        insert_row(self._connection, orders, from_order(order))
+        self._insert_tags(order)
+
+    def get(self, order_id: str, *, lock: bool = False) -> Order | None:
+        query = select(orders).where(orders.c.id == order_id)
+        row = one_row(self._connection, query, lock=lock)
+        return None if row is None else to_order(row)
+
+    def update(self, order: Order) -> None:
+        update_row(self._connection, orders, from_order(order), "id")
+        self._connection.execute(delete(order_tags).where(order_tags.c.order_id == order.id))
+        self._insert_tags(order)
+
+    def find(self, wanted: OrderFilter, *, before_id: str, limit: int) -> list[Order]:
+        rows = newest_first(
+            self._connection,
+            select(orders),
+            key=orders.c.id,
+            before=before_id,
+            limit=limit,
+            wanted=_conditions(wanted),
+        )
+        return [to_order(row) for row in rows]
+
+    def add_fact(self, order_id: str, fact: PaymentFact) -> bool:
+        values = {"order_id": order_id, **from_fact(fact)}
+        return insert_if_absent(self._connection, payment_facts, values, "order_id", "fact_id")
+
+    def facts(self, order_id: str) -> list[PaymentFact]:
+        query = select(payment_facts).where(payment_facts.c.order_id == order_id)
+        query = query.order_by(payment_facts.c.event_time, payment_facts.c.fact_id)
+        return [to_fact(row) for row in self._connection.execute(query).mappings()]
+
+    def _insert_tags(self, order: Order) -> None:
+        if rows := tag_rows("order_id", order.id, order.tags):
+            self._connection.execute(insert(order_tags), rows)
+
+
+def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.order_ids:
+        found.append(orders.c.id.in_(wanted.order_ids))
+    if wanted.user_id:
+        found.append(orders.c.user_id == wanted.user_id)
+    if wanted.target_user_id:
+        found.append(orders.c.target_user_id == wanted.target_user_id)
+    if wanted.statuses:
+        found.append(orders.c.status.in_([status.value for status in wanted.statuses]))
+    if wanted.product_id:
+        found.append(orders.c.product_id == wanted.product_id)
+    if wanted.tag:
+        tagged = select(order_tags.c.order_id).where(order_tags.c.tag == wanted.tag)
+        found.append(orders.c.id.in_(tagged))
+    if wanted.from_time is not None:
+        found.append(orders.c.create_time >= to_microseconds(wanted.from_time))
+    if wanted.until_time is not None:
+        found.append(orders.c.create_time < to_microseconds(wanted.until_time))
+    return found

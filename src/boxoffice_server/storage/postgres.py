@@ -1,0 +1,221 @@
+"""The store on PostgreSQL: any number of processes on one database."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+import asyncpg
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from boxoffice_server.ports import Repository
+from boxoffice_server.storage.errors import unavailable
+from boxoffice_server.storage.log import Encode, UnnumberedLog
+from boxoffice_server.storage.repository import SqlRepository
+from boxoffice_server.storage.schema import check_schema, upgrade_schema
+from boxoffice_server.storage.sequencer import CHANNEL, Sequencer
+from boxoffice_server.storage.transactions import SqlStore
+
+T = TypeVar("T")
+
+POOL = 16
+POOL_TIMEOUT_SECONDS = 10
+CONNECT_TIMEOUT_SECONDS = 10
+ATTEMPTS = 6
+FIRST_BACKOFF_SECONDS = 0.1
+MOST_BACKOFF_SECONDS = 5.0
+# How often a connection that only listens is asked whether it is still there.
+LISTEN_CHECK_SECONDS = 5.0
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_RETRYABLE = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+_UNAVAILABLE_CLASSES = ("08", "53")  # connection exception, insufficient resources
+_UNAVAILABLE = frozenset({"57P01", "57P02", "57P03", "57P04", "57P05"})  # shut down or starting
+
+# The sequencer's queries look at a few rows of a large table, but on a young table PostgreSQL's
+# statistics don't say so yet.
+_SEQUENCER_SETTINGS = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    # Whoever numbers is done in milliseconds; a process that hangs in there is worth an alarm.
+    "lock_timeout": "1000",
+}
+_MIGRATION_LOCK = 0x626F786D69677261
+
+
+class PostgresStore(SqlStore):
+    """Implements ports.Store on a PostgreSQL database."""
+
+    def __init__(self, url: str, *, encode: Encode, log: structlog.stdlib.BoundLogger) -> None:
+        super().__init__(log)
+        self._url = url
+        self._encode = encode
+        self._engine = _engine(url)
+        # One view of the data for the whole transaction, as on SQLite.
+        self._reads = self._engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        self._sequencer = Sequencer(numbered=self._tell_advance, log=log)
+        self._background: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        try:
+            await self._guarded(self._check)
+        except BaseException:
+            await self._engine.dispose()
+            raise
+        self._is_open = True
+        loop = asyncio.get_running_loop()
+        for name, work in (("sequencer", self._number), ("listener", self._listen)):
+            self._background.append(loop.create_task(self._keep(name, work), name=name))
+
+    async def close(self) -> None:
+        await self._finish_running()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._engine.dispose()
+
+    async def _check(self) -> None:
+        async with self._reads.connect() as connection:
+            await connection.run_sync(check_schema)
+
+    async def _write(self, body: Callable[[Repository], T]) -> T:
+        result, appended = await self._guarded(partial(self._transact, self._engine, body))
+        if appended:
+            self._sequencer.nudge()
+        return result
+
+    async def _read(self, body: Callable[[Repository], T]) -> T:
+        result, _ = await self._guarded(partial(self._transact, self._reads, body))
+        return result
+
+    async def _transact(
+        self, engine: AsyncEngine, body: Callable[[Repository], T]
+    ) -> tuple[T, bool]:
+        def apply(connection: Connection) -> tuple[T, bool]:
+            log = UnnumberedLog(connection, self._encode)
+            return body(SqlRepository(connection, log)), log.appended
+
+        async with engine.begin() as connection:
+            return await connection.run_sync(apply)
+
+    async def _guarded(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do this again where PostgreSQL asks for it, and tell a store that is away from a fault.
+
+        A lost connection is no reason to try again: the work may have been committed.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await work()
+            except Exception as error:
+                if _sqlstate(error) in _RETRYABLE and attempt < ATTEMPTS:
+                    await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311
+                elif is_unavailable(error) or _sqlstate(error) in _RETRYABLE:
+                    self._log.exception("store.unavailable")
+                    raise unavailable() from error
+                else:
+                    raise
+        raise AssertionError("the last attempt answers or raises")
+
+    # -- what runs along --------------------------------------------------------------------------
+
+    async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Keep something running, whatever becomes of it; an end is an alarm."""
+        backoff = FIRST_BACKOFF_SECONDS
+        while True:
+            started = time.monotonic()
+            try:
+                await work()
+            except Exception:  # noqa: BLE001 -- the log gets all of it
+                self._log.exception("store.background_failed", part=name)
+            if time.monotonic() - started > MOST_BACKOFF_SECONDS:
+                backoff = FIRST_BACKOFF_SECONDS
+            await asyncio.sleep(random.uniform(backoff / 2, backoff))  # noqa: S311
+            backoff = min(2 * backoff, MOST_BACKOFF_SECONDS)
+
+    async def _number(self) -> None:
+        async with _connection(self._url, _SEQUENCER_SETTINGS) as connection:
+            await self._sequencer.run(connection)
+
+    async def _listen(self) -> None:
+        async with _connection(self._url) as connection:
+            await connection.add_listener(CHANNEL, lambda *_: self._tell_advance())
+            # Whatever was numbered while nobody listened.
+            self._tell_advance()
+            while True:
+                await asyncio.sleep(LISTEN_CHECK_SECONDS)
+                await connection.execute("SELECT 1", timeout=LISTEN_CHECK_SECONDS)
+
+
+def migrate_postgres(url: str) -> None:
+    """Bring the schema of a PostgreSQL database up to date; concurrent callers take turns."""
+    asyncio.run(_migrate(url))
+
+
+async def _migrate(url: str) -> None:
+    engine = _engine(url)
+    try:
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+            await connection.run_sync(upgrade_schema)
+    finally:
+        await engine.dispose()
+
+
+def _engine(url: str) -> AsyncEngine:
+    # asyncpg reads the address itself: it knows all of libpq's parameters, such as a socket folder.
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=partial(_connect, url),
+        pool_size=POOL,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED",
+    )
+
+
+async def _connect(url: str, settings: dict[str, str] | None = None) -> asyncpg.Connection:
+    return await asyncpg.connect(
+        url,
+        timeout=CONNECT_TIMEOUT_SECONDS,
+        server_settings={"application_name": "boxoffice", **(settings or {})},
+    )
+
+
+@asynccontextmanager
+async def _connection(
+    url: str, settings: dict[str, str] | None = None
+) -> AsyncIterator[asyncpg.Connection]:
+    """Open a connection outside the pool."""
+    connection = await _connect(url, settings)
+    try:
+        yield connection
+    finally:
+        # Nothing here is worth waiting for: an open transaction is to be rolled back.
+        connection.terminate()
+
+
+def is_unavailable(error: Exception) -> bool:
+    """Tell whether this speaks of the way to the database rather than of what was asked."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    if isinstance(error, OSError | PoolTimeout | asyncpg.InternalClientError):
+        return True
+    state = _sqlstate(error)
+    return state.startswith(_UNAVAILABLE_CLASSES) or state in _UNAVAILABLE
+
+
+def _sqlstate(error: Exception) -> str:
+    cause: Any = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(cause, "sqlstate", None) or ""

@@ -1,0 +1,23 @@
+"""Everything the store keeps, as seen by one transaction."""
+
+from sqlalchemy import Connection
+
+from boxoffice_server.storage.log import SqlLog
+from boxoffice_server.storage.orders import SqlOrders
+from boxoffice_server.storage.payments import SqlPayments
+from boxoffice_server.storage.products import SqlProducts
+from boxoffice_server.storage.requests import SqlNotifications, SqlOperations
+from boxoffice_server.storage.tasks import SqlTasks
+
+
+class SqlRepository:
+    """Implements ports.Repository over one connection, which is in a transaction."""
+
+    def __init__(self, connection: Connection, log: SqlLog) -> None:
+        self.products = SqlProducts(connection)
+        self.orders = SqlOrders(connection)
+        self.payments = SqlPayments(connection)
+        self.tasks = SqlTasks(connection)
+        self.notifications = SqlNotifications(connection)
+        self.operations = SqlOperations(connection)
+        self.log = log

@@ -1,0 +1,160 @@
+"""Numbers the log of a PostgreSQL store.
+
+Transactions commit their records without a position, so that writers share no lock. Here the
+records are numbered once they are visible, in batches, by every process that has the store open.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import asyncpg
+import structlog
+
+CHANNEL = "boxoffice_log"
+BATCH = 500
+# A burst of commits is numbered together, at the price of this delay at most.
+PAUSE_SECONDS = 0.005
+# What other processes committed before they died is found at this interval.
+POLL_SECONDS = 0.1
+ALARM_SECONDS = 1.0
+ALARM_BATCHES = 10
+
+# Any number, as long as nothing else in the database locks by it.
+_LOCK = 0x626F786F66666963
+
+# Whole transactions only, in the order of the last record of each, and within each in the order of
+# its records. Take two transactions that lock the same subject: the second has that lock, and then
+# takes a number for its record, only after the first has committed; so its last number is higher
+# than all of the first one's. Its first number may be lower: it may have begun with other subjects.
+#
+# A transaction that reaches beyond the batch waits for the next one: its last record has a higher
+# number than everything in this batch.
+_NUMBER = """
+WITH unnumbered AS MATERIALIZED (
+    SELECT append_id, group_label, create_time
+    FROM log WHERE position IS NULL ORDER BY append_id LIMIT $1
+), whole AS (
+    SELECT group_label, max(append_id) AS place
+    FROM unnumbered
+    GROUP BY group_label
+    HAVING (SELECT count(*) FROM unnumbered) < $1 OR NOT EXISTS (
+        SELECT FROM log AS later
+        WHERE later.position IS NULL
+        AND later.group_label = unnumbered.group_label
+        AND later.append_id > (SELECT max(append_id) FROM unnumbered)
+    )
+), numbered AS (
+    SELECT
+        append_id,
+        log_meta.head + row_number() OVER line AS position,
+        greatest(log_meta.high_time, max(create_time) OVER line) AS high_time
+    FROM unnumbered JOIN whole USING (group_label) CROSS JOIN log_meta
+    WINDOW line AS (ORDER BY place, append_id ROWS UNBOUNDED PRECEDING)
+), placed AS (
+    UPDATE log SET position = numbered.position, high_time = numbered.high_time
+    FROM numbered WHERE log.append_id = numbered.append_id
+    RETURNING log.position, log.high_time
+)
+SELECT
+    (SELECT count(*) FROM unnumbered) AS found,
+    (SELECT head FROM log_meta) AS head,
+    (SELECT coalesce(max(position), 0) FROM log) AS last_before,
+    count(*) AS numbered,
+    min(position) AS first,
+    max(position) AS last,
+    max(high_time) AS high_time
+FROM placed
+"""
+
+_ADVANCE = "UPDATE log_meta SET head = $1, high_time = $2 WHERE head = $3 RETURNING head"
+
+
+class NumberingBroken(Exception):  # noqa: N818 -- named for the state it tells of
+    """The log's numbers are not what they must be. Nothing is numbered until people have looked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What one batch came to: how many records it looked at, and how many of them it numbered."""
+
+    found: int
+    numbered: int
+
+
+async def number_batch(connection: asyncpg.Connection, *, limit: int, sql: str = _NUMBER) -> Batch:
+    """Number at most `limit` records, oldest first; fewer where a transaction reaches beyond."""
+    async with connection.transaction(isolation="read_committed"):
+        # A statement of its own, so that the next one sees all that was committed by then.
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        row = await connection.fetchrow(sql, limit)
+        if row is None:
+            raise NumberingBroken("the log has lost its row in log_meta")
+        if row["head"] != row["last_before"]:
+            raise NumberingBroken(f"head is {row['head']}, the last is {row['last_before']}")
+        if row["numbered"]:
+            if (row["first"], row["last"]) != (row["head"] + 1, row["head"] + row["numbered"]):
+                raise NumberingBroken(f"{row['first']} to {row['last']} after {row['head']}")
+            args = (row["last"], row["high_time"], row["head"])
+            if await connection.fetchval(_ADVANCE, *args) is None:
+                raise NumberingBroken("another process numbers without the lock")
+            await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, str(row["last"]))
+        return Batch(found=row["found"], numbered=row["numbered"])
+
+
+class Sequencer:
+    """Numbers records over one connection, whenever it is nudged and every so often."""
+
+    def __init__(
+        self, *, numbered: Callable[[], None], log: structlog.stdlib.BoundLogger, batch: int = BATCH
+    ) -> None:
+        self._tell_numbered = numbered
+        self._log = log
+        self._batch = batch
+        self._nudged = asyncio.Event()
+        self._waiting_since: float | None = None
+
+    def nudge(self) -> None:
+        """Say that this process has committed records."""
+        if self._waiting_since is None:
+            self._waiting_since = time.monotonic()
+        self._nudged.set()
+
+    async def run(self, connection: asyncpg.Connection) -> None:
+        """Number for ever. What the connection raises ends it; nothing is lost by that."""
+        while True:
+            try:
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._nudged.wait()
+            except TimeoutError:
+                pass
+            self._nudged.clear()
+            if await connection.fetchval("SELECT EXISTS (SELECT FROM log WHERE position IS NULL)"):
+                await self._number_all(connection)
+            self._waiting_since = None
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _number_all(self, connection: asyncpg.Connection) -> None:
+        limit, full = self._batch, 0
+        while True:
+            batch = await number_batch(connection, limit=limit)
+            self._alarm_if_late()
+            if batch.numbered:
+                self._tell_numbered()
+            if batch.found < limit:
+                return
+            if not batch.numbered:
+                # One transaction alone is larger than the batch.
+                limit *= 2
+                continue
+            limit, full = self._batch, full + 1
+            if full % ALARM_BATCHES == 0:
+                self._log.error("store.numbering_behind", full_batches=full)
+
+    def _alarm_if_late(self) -> None:
+        if self._waiting_since is None:
+            return
+        waited = time.monotonic() - self._waiting_since
+        if waited > ALARM_SECONDS:
+            self._log.error("store.numbering_late", seconds=round(waited, 3))

@@ -1,0 +1,76 @@
+"""What both stores do alike: own their transactions, and tell listeners that the log has grown."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import structlog
+
+from boxoffice_server.ports import Repository
+from boxoffice_server.storage.errors import unavailable
+
+T = TypeVar("T")
+
+
+class SqlStore(ABC):
+    """Implements ports.Store, but for how a transaction is run."""
+
+    def __init__(self, log: structlog.stdlib.BoundLogger) -> None:
+        self._log = log
+        self._listeners: dict[object, Callable[[], None]] = {}
+        self._running: set[asyncio.Task[Any]] = set()
+        self._is_open = False
+
+    async def write(self, body: Callable[[Repository], T]) -> T:
+        return await self._run(lambda: self._write(body))
+
+    async def read(self, body: Callable[[Repository], T]) -> T:
+        return await self._run(lambda: self._read(body))
+
+    @abstractmethod
+    async def _write(self, body: Callable[[Repository], T]) -> T:
+        """Run a transaction that changes things."""
+
+    @abstractmethod
+    async def _read(self, body: Callable[[Repository], T]) -> T:
+        """Run a transaction that only reads."""
+
+    async def _run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a transaction in a task of its own, which nobody cancels."""
+        if not self._is_open:
+            raise unavailable()
+        task = asyncio.get_running_loop().create_task(work())
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(self._tell_unheard)
+            raise
+
+    def _tell_unheard(self, task: asyncio.Task[Any]) -> None:
+        """Log the error of a transaction whose caller has left, for nobody else will."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.warning("store.transaction_failed_unheard", exc_info=error)
+
+    async def _finish_running(self) -> None:
+        """Refuse new transactions and wait for those that run."""
+        self._is_open = False
+        while self._running:
+            await asyncio.wait(self._running)
+
+    def on_advance(self, callback: Callable[[], None]) -> Callable[[], None]:
+        key = object()
+        self._listeners[key] = callback
+
+        def stop() -> None:
+            self._listeners.pop(key, None)
+
+        return stop
+
+    def _tell_advance(self) -> None:
+        # By the loop, so that a listener's fault does not become a writer's.
+        loop = asyncio.get_running_loop()
+        for callback in self._listeners.values():
+            loop.call_soon(callback)

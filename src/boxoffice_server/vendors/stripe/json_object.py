@@ -1,0 +1,104 @@
+"""Stripe's JSON objects, read field by field with the type that each field must have.
+
+The objects are read as they came, not through the SDK's classes: an event of an API version that
+this release doesn't know still says what we need, and unknown fields are none of our business.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+# Stripe's ids have at most 255 characters (https://docs.stripe.com/upgrades, "Object IDs").
+_MOST_ID = 255
+_MOST_INTEGER = 1 << 63
+
+
+class MalformedObjectError(Exception):
+    """An object is not what Stripe says it is. The message names the field and shows no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonObject:
+    """A JSON object. Every reader raises MalformedObjectError where a field has another type."""
+
+    fields: Mapping[str, object]
+
+    def identifier(self, name: str) -> str:
+        """Read a field that names something: printable, never empty, at most 255 characters."""
+        text = self._value(name)
+        if not isinstance(text, str) or not 1 <= len(text) <= _MOST_ID or not text.isprintable():
+            raise MalformedObjectError(f"{name} is no identifier")
+        return text
+
+    def text(self, name: str) -> str:
+        """Read a text; empty where the field is absent or null.
+
+        What no store can keep (NUL, half a surrogate pair) is replaced.
+        """
+        text = self._value(name)
+        if text is None:
+            return ""
+        if not isinstance(text, str):
+            raise MalformedObjectError(f"{name} is no text")
+        return text.encode(errors="replace").decode().replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+    def integer(self, name: str) -> int:
+        """Read a whole number that is not negative."""
+        number = self._value(name)
+        # Python counts a bool as an int; JSON does not.
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise MalformedObjectError(f"{name} is no whole number")
+        if not 0 <= number < _MOST_INTEGER:
+            raise MalformedObjectError(f"{name} is out of range")
+        return number
+
+    def flag(self, name: str) -> bool:
+        """Read a boolean."""
+        flag = self._value(name)
+        if not isinstance(flag, bool):
+            raise MalformedObjectError(f"{name} is no boolean")
+        return flag
+
+    def time(self, name: str) -> datetime:
+        """Read a time: whole seconds since 1970."""
+        seconds = self.integer(name)
+        try:
+            return datetime.fromtimestamp(seconds, UTC)
+        except (ValueError, OverflowError, OSError) as error:
+            raise MalformedObjectError(f"{name} is no time") from error
+
+    def child(self, name: str) -> "JsonObject":
+        """Read an object inside this one; an empty one where the field is absent or null."""
+        child = self._value(name)
+        if child is None:
+            return JsonObject({})
+        if not isinstance(child, dict):
+            raise MalformedObjectError(f"{name} is no object")
+        return JsonObject(child)
+
+    def reference(self, name: str) -> str:
+        """Read the id of another object, which may be expanded; empty where there is none.
+
+        https://docs.stripe.com/api/expanding_objects
+        """
+        value = self._value(name)
+        if value is None:
+            return ""
+        if isinstance(value, dict):
+            return JsonObject(value).identifier("id")
+        return self.identifier(name)
+
+    def _value(self, name: str) -> object:
+        return self.fields.get(name)
+
+
+def parse_object(body: bytes | str) -> JsonObject:
+    """Parse a body that must be one JSON object."""
+    try:
+        parsed: object = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise MalformedObjectError("the body is no JSON") from error
+    if not isinstance(parsed, dict):
+        raise MalformedObjectError("the body is no JSON object")
+    return JsonObject(parsed)

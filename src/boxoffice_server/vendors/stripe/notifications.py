@@ -1,0 +1,220 @@
+"""Stripe's notifications: who sent them, when, and what they say (https://docs.stripe.com/webhooks).
+
+The signature covers the raw bytes, so nothing is parsed before it holds.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from stripe import SignatureVerificationError, WebhookSignature
+
+from boxoffice_server.domain.errors import BoxofficeError, Reason
+from boxoffice_server.domain.money import Money, is_currency_code
+from boxoffice_server.domain.notification import (
+    Notification,
+    Source,
+    Tidings,
+    VerifiedNotification,
+)
+from boxoffice_server.domain.payment import FactOrigin, PaymentFact
+from boxoffice_server.vendors.stripe import metadata as keys
+from boxoffice_server.vendors.stripe.json_object import (
+    JsonObject,
+    MalformedObjectError,
+    parse_object,
+)
+from boxoffice_server.vendors.stripe.sayings import EVENT_TYPES
+
+SIGNATURE_HEADER: Final = "stripe-signature"
+TOLERANCE_SECONDS: Final = 300
+CLOCK_ADVANCED: Final = "boxoffice.sandbox.clock_advanced"
+
+# Far beyond any sandbox story, and small enough for a timedelta and every time that follows.
+_MOST_OFFSET_SECONDS = 100 * 366 * 86_400
+
+
+class StripeNotificationSource:
+    """Verifies and reads Stripe's notifications. Holds the secrets and nothing else.
+
+    Several secrets are valid side by side while one is rolled. `livemode` is the mode of our key.
+    `sandbox` says that the key is a sandbox's, so that its clock moves ours.
+    """
+
+    def __init__(self, *, secrets: Sequence[str], livemode: bool, sandbox: bool) -> None:
+        if not secrets or not all(secrets):
+            raise ValueError("at least one webhook secret is needed, and none may be empty")
+        self._secrets = tuple(secrets)
+        self._livemode = livemode
+        self._sandbox = sandbox
+
+    def verify(
+        self, headers: Mapping[str, str], body: bytes, *, now: datetime
+    ) -> VerifiedNotification:
+        signed_at = self._check_signature(headers, body)
+        # Whole seconds, as the signature counts them.
+        if abs(int(now.timestamp()) - signed_at) > TOLERANCE_SECONDS:
+            raise BoxofficeError(
+                Reason.TIMESTAMP_OUT_OF_TOLERANCE,
+                f"the notification was signed more than {TOLERANCE_SECONDS} s before or after now",
+                metadata={"tolerance_seconds": str(TOLERANCE_SECONDS)},
+            )
+        try:
+            event = parse_object(body)
+            livemode = event.flag("livemode")
+            verified = _event(event, body)
+        except MalformedObjectError as error:
+            raise _malformed(str(error)) from error
+        if livemode is not self._livemode:
+            theirs, ours = _mode(live=livemode), _mode(live=self._livemode)
+            raise BoxofficeError(
+                Reason.LIVEMODE_MISMATCH,
+                f"the notification is from Stripe's {theirs} mode and the service in {ours} mode",
+                metadata={"notification_mode": theirs, "service_mode": ours},
+            )
+        return verified
+
+    def tidings(self, notification: VerifiedNotification | Notification) -> Tidings | None:
+        says = EVENT_TYPES.get(notification.type)
+        if says is None:
+            return None
+        kind = notification.type.partition(".")[0]
+        try:
+            told = _told(notification.body, kind)
+            saying = says(told)
+            fact = PaymentFact(
+                id=notification.vendor_event_id,
+                origin=FactOrigin.NOTIFICATION,
+                type=notification.type,
+                resource_type=kind,
+                resource_id=told.identifier("id"),
+                event_time=notification.event_time,
+                signal=saying.signal,
+                failure=saying.failure,
+            )
+            return _tidings(kind, told, fact)
+        except MalformedObjectError as error:
+            raise _malformed(str(error)) from error
+
+    def clock_offset(self, notification: VerifiedNotification) -> int | None:
+        if not self._sandbox or notification.type != CLOCK_ADVANCED:
+            return None
+        try:
+            offset = _told(notification.body, "clock").integer("offset_seconds")
+        except MalformedObjectError as error:
+            raise _malformed(str(error)) from error
+        if offset > _MOST_OFFSET_SECONDS:
+            raise _malformed("offset_seconds is out of range")
+        return offset
+
+    def _check_signature(self, headers: Mapping[str, str], body: bytes) -> int:
+        """Tell when the body was signed, in seconds since 1970, if it was signed by Stripe.
+
+        The SDK decodes the body and compares texts, both of which raise for anything but UTF-8
+        and ASCII; neither is ever signed by Stripe.
+        """
+        header = next(
+            (value for name, value in headers.items() if name.lower() == SIGNATURE_HEADER), ""
+        )
+        try:
+            payload = body.decode()
+        except UnicodeDecodeError as error:
+            raise _wrong_signature("the body is no UTF-8") from error
+        if not header:
+            raise _wrong_signature("the Stripe-Signature header is missing")
+        if not header.isascii():
+            raise _wrong_signature("the Stripe-Signature header is no ASCII")
+        if not any(_signed_with(secret, payload, header) for secret in self._secrets):
+            raise _wrong_signature("the Stripe-Signature header does not fit the body")
+        return _timestamp(header)
+
+
+def _signed_with(secret: str, payload: str, header: str) -> bool:
+    try:
+        WebhookSignature.verify_header(payload, header, secret, tolerance=None)
+    except SignatureVerificationError:
+        return False
+    return True
+
+
+def _timestamp(header: str) -> int:
+    """Read the time that the signature covers: the first one, as the SDK does."""
+    items = (item.split("=", 2) for item in header.split(","))
+    return next(int(item[1]) for item in items if item[0] == "t")
+
+
+def _event(event: JsonObject, body: bytes) -> VerifiedNotification:
+    if event.text("object") != "event":
+        raise MalformedObjectError("object is no event")
+    data = event.child("data")
+    if not isinstance(data.fields.get("object"), dict):
+        raise MalformedObjectError("data.object is no object")
+    told = data.child("object")
+    return VerifiedNotification(
+        source=Source.STRIPE,
+        vendor_event_id=event.identifier("id"),
+        type=event.identifier("type"),
+        # A few objects, such as a balance, have no id.
+        resource_id=told.identifier("id") if "id" in told.fields else "",
+        event_time=event.time("created"),
+        body=body,
+    )
+
+
+def _told(body: bytes, kind: str) -> JsonObject:
+    """Read the object that an event tells of, which must be of this kind."""
+    told = parse_object(body).child("data").child("object")
+    if told.text("object") != kind:
+        raise MalformedObjectError(f"data.object is no {kind}")
+    return told
+
+
+def _tidings(kind: str, told: JsonObject, fact: PaymentFact) -> Tidings:
+    ours = told.child("metadata")
+    return Tidings(
+        fact=fact,
+        stripe_payment_intent_id=_intent_id(kind, told),
+        payment_id=ours.text(keys.PAYMENT_ID),
+        order_id=ours.text(keys.ORDER_ID),
+        user_id=ours.text(keys.USER_ID),
+        amount=_money(told),
+        # A Source is made by a customer's device with a publishable key; intents and charges are
+        # made with our secret key alone (https://docs.stripe.com/keys).
+        untrusted=kind == "source",
+    )
+
+
+def _intent_id(kind: str, told: JsonObject) -> str:
+    match kind:
+        case "payment_intent":
+            return told.identifier("id")
+        case "charge":
+            return told.reference("payment_intent")
+        case _:
+            return ""
+
+
+def _money(told: JsonObject) -> Money | None:
+    """Read the amount that was asked for; a Source need not have one."""
+    if told.fields.get("amount") is None or told.fields.get("currency") is None:
+        return None
+    currency = told.identifier("currency")
+    if not is_currency_code(currency):
+        raise MalformedObjectError("currency is no currency code")
+    return Money(amount=told.integer("amount"), currency=currency)
+
+
+def _mode(*, live: bool) -> str:
+    return "live" if live else "test"
+
+
+def _wrong_signature(message: str) -> BoxofficeError:
+    return BoxofficeError(Reason.SIGNATURE_INVALID, message)
+
+
+def _malformed(fault: str) -> BoxofficeError:
+    return BoxofficeError(
+        Reason.NOTIFICATION_MALFORMED,
+        f"the notification is no event of Stripe's: {fault}",
+        metadata={"fault": fault},
+    )
