@@ -2,10 +2,11 @@
 # built from the locks on first use and brought up to date when a lock changes.
 
 # A stamp's name holds a checksum of what its environment was made from, and of where.
-key = $(shell (pwd && cat $(1)) | cksum | tr ' ' -)
-RUNTIME := .venv/.runtime-$(call key,pyproject.toml requirements.lock tools/bootstrap.sh)
-DEV := .venv/.dev-$(call key,pyproject.toml requirements-dev.lock tools/bootstrap.sh)
-GEN := .venv-gen/.gen-$(call key,requirements-gen.lock tools/bootstrap.sh)
+key = $(shell (pwd -P && cat $(1)) | cksum | tr ' ' -)
+scripts := tools/bootstrap.sh tools/fetch_stripe_openapi.py
+RUNTIME := .venv/.runtime-$(call key,pyproject.toml requirements.lock $(scripts))
+DEV := .venv/.dev-$(call key,pyproject.toml requirements-dev.lock $(scripts))
+GEN := .venv-gen/.gen-$(call key,requirements-gen.lock $(scripts))
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test check bench gen format lock clean
@@ -19,16 +20,19 @@ help: ## this list
 # behind. The development environment contains the runtime one.
 serve: $(if $(wildcard $(DEV)),,$(RUNTIME)) ## the service and the vendor sandbox, on SQLite
 	@BOXOFFICE_GRPCURL="$$(cat .venv/.grpcurl)" && export BOXOFFICE_GRPCURL && \
-	exec .venv/bin/python -m boxoffice_server serve $(ARGS)
+	exec .venv/bin/python -m boxoffice_server serve --sandbox --migrate $(ARGS)
+
+# The tests and benchmarks call make themselves, and that must not inherit what was asked of this.
+alone := unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL ARGS PYTHON;
 
 test: $(DEV) ## all tests, or those named by ARGS="tests/api -k refund"
-	@.venv/bin/python -m pytest $(ARGS)
+	@$(alone) exec .venv/bin/python -m pytest $(ARGS)
 
 check: $(DEV) $(GEN) ## format, lint, types, imports, protos, generated code, locks
 	@.venv/bin/python -m tools.check
 
 bench: $(DEV) ## the benchmarks, each against a baseline of the same run
-	@.venv/bin/python -m bench $(ARGS)
+	@$(alone) exec .venv/bin/python -m bench $(ARGS)
 
 gen: $(GEN) ## generated/ from protos/
 	@.venv-gen/bin/python tools/generate.py generated

@@ -176,7 +176,8 @@ def _health(settings: Settings) -> int:
     port = settings.grpc_address.port
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(
+            # The stub's published types leave its methods out.
+            answer = health_pb2_grpc.HealthStub(channel).Check(  # type: ignore[attr-defined]
                 health_pb2.HealthCheckRequest(), timeout=HEALTH_SECONDS
             )
         except grpc.RpcError as error:

@@ -71,6 +71,7 @@ class Application:
             writes=writes,
             gateway=self._gateway,
             instance=str(uuid.uuid4()),
+            is_alone=settings.is_embedded,
         )
         self._grpc = GrpcServer(
             calls=Calls(CallMetrics(registry)),

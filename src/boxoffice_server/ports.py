@@ -220,12 +220,17 @@ class LogRepository(Protocol):
     def append(self, event: OrderEvent | Product) -> Token:
         """Append an event to the transaction's group; answers a token that lies just behind it.
 
-        All events of one transaction are numbered next to each other, in the order appended.
+        All events of one transaction are numbered next to each other, in the order appended. An
+        event whose id the log holds already is not appended again. Whoever appends several events
+        locks what they are about first, so that the events of each subject keep commit order.
         """
         ...
 
     def append_clock(self, offset_seconds: int, now: datetime) -> Token:
-        """Set the offset of business time, and append that it was."""
+        """Set the offset of business time, and append that it was.
+
+        The record's kind is CLOCK, and its payload the offset in decimal digits.
+        """
         ...
 
     def clock_offset(self) -> int:
@@ -243,15 +248,23 @@ class LogRepository(Protocol):
 
         Complete up to the last record's position where the limit was reached, else up to the head
         as it was before the rows were read: nothing that matches and lies below is missing.
+        Raises POSITION_COMPACTED and POSITION_AHEAD.
         """
         ...
 
     def resolve(self, append_id: int) -> int | None:
-        """Answer the position an append was given; None while it has none."""
+        """Answer the position an append was given; None while it has none.
+
+        Raises POSITION_COMPACTED where the append was dropped since, and POSITION_AHEAD where the
+        log never held it (a database restored from a backup).
+        """
         ...
 
     def position_before(self, time: datetime) -> int:
-        """Answer the position just before the first record that was made at or after this time."""
+        """Answer the position just before the first record that was made at or after this time.
+
+        Raises POSITION_COMPACTED where such a record may have been dropped.
+        """
         ...
 
     def compact(self, *, before: datetime) -> int:

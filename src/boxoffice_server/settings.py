@@ -75,6 +75,11 @@ class Settings:
         return self.stripe_api_key.reveal().startswith(SANDBOX_KEY_PREFIX)
 
     @property
+    def is_embedded(self) -> bool:
+        """Tell whether the store is a file that only one process works on."""
+        return self.database_url.startswith("sqlite:")
+
+    @property
     def livemode(self) -> bool:
         """Tell whether the Stripe key moves real money (https://docs.stripe.com/keys)."""
         return self.stripe_api_key.reveal().startswith(("sk_live_", "rk_live_"))

@@ -51,8 +51,9 @@ from boxoffice_server.settlement import Settled, settle
 
 T = TypeVar("T")
 
-# Who asks the vendor for something holds it this long; longer than any call to the vendor takes.
-LEASE = timedelta(seconds=60)
+# Who asks the vendor for something holds it this long. One who is slower may be overtaken, which
+# does no harm: both send the same key to the vendor, and the first one's answer stands.
+LEASE = timedelta(seconds=30)
 # How often a call looks whether the other one with its request id has ended.
 FIRST_LOOK_SECONDS = 0.05
 MOST_LOOK_SECONDS = 1.0
@@ -79,8 +80,9 @@ class Recorded:
 class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
     """Payments over gRPC.
 
-    `instance` names this process among all that share the store. What was asked of the vendor runs
-    in tasks of the servicer's own, which no caller can cancel; `close` waits for them.
+    `instance` names this process among all that share the store; one that `is_alone` knows that
+    whatever another instance holds was left by a crash. What was asked of the vendor runs in tasks
+    of the servicer's own, which no caller can cancel; `close` waits for them.
     """
 
     def __init__(
@@ -91,12 +93,14 @@ class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
         writes: Writes,
         gateway: PaymentGateway,
         instance: str,
+        is_alone: bool,
     ) -> None:
         self._store = store
         self._clock = clock
         self._writes = writes
         self._gateway = gateway
         self._instance = instance
+        self._is_alone = is_alone
         self._log = structlog.get_logger(part="payments")
         self._own: set[asyncio.Task[Any]] = set()
 
@@ -218,6 +222,7 @@ class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
         if payment is None or order is None:
             raise AssertionError(f"operation on {known.resource_id} has no payment or order")
         free = known.lease_time is None or known.lease_time <= self._clock.real_now()
+        free = free or (self._is_alone and known.owner != self._instance)
         mine = known.answer is None and free
         if mine:
             known = replace(known, owner=self._instance, lease_time=started.lease_time)

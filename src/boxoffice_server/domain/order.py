@@ -15,6 +15,7 @@ from boxoffice_server.domain.payment import (
     PaymentStatus,
     derive_state,
     latest,
+    place,
 )
 from boxoffice_server.domain.product import DataValue, Product
 
@@ -164,6 +165,14 @@ def change(
     )
 
 
+# That an intent was made moves no order: it says nothing that the order itself doesn't.
+_UNMOVING = {PaymentSignal.REQUIRES_PAYMENT_METHOD, PaymentSignal.REQUIRES_CONFIRMATION}
+
+
 def _shown(facts: Iterable[PaymentFact]) -> tuple[PaymentFact, ...]:
-    told = [fact for fact in facts if fact.origin is FactOrigin.NOTIFICATION]
-    return tuple(sorted(told, key=lambda fact: (fact.event_time, fact.id)))
+    told = (
+        fact
+        for fact in facts
+        if fact.origin is FactOrigin.NOTIFICATION and fact.signal not in _UNMOVING
+    )
+    return tuple(sorted(told, key=place))

@@ -105,6 +105,7 @@ class Stream:
         return self._frames(records, complete)
 
     def _start_reading(self) -> asyncio.Task[Page]:
+        self._generation = self._tail.generation
         body = checked_page(self._log_id, self._read, PAGE, self._wanted)
         reading = self._loop.create_task(self._store.read(body))
         reading.add_done_callback(lambda _: self.wake())
@@ -133,7 +134,6 @@ class Stream:
         """Go live if the channel goes on where the log was read to."""
         if self._channel is None:
             self._channel = self._channels.join(self, self._wanted, self._position_field)
-        self._generation = self._tail.generation
         self._live = self.through >= self._channel.floor
         if self.through > self._tail.head:
             # The log has gone on since the tail last looked.

@@ -1,0 +1,32 @@
+"""What internal callers of Boxoffice install: a channel, streams that resume, readable errors.
+
+The stubs are in `boxoffice.orders.v1` and its siblings.
+"""
+
+from boxoffice_client.channel import open_channel
+from boxoffice_client.errors import (
+    REASON_DOMAIN,
+    ErrorInfo,
+    ResumeImpossible,
+    StreamBroken,
+    WatchError,
+    error_info,
+)
+from boxoffice_client.orders import WatchedOrders, watch_orders
+from boxoffice_client.watch import BackOff, Start, Watch, Watched
+
+__all__ = [
+    "REASON_DOMAIN",
+    "BackOff",
+    "ErrorInfo",
+    "ResumeImpossible",
+    "Start",
+    "StreamBroken",
+    "Watch",
+    "WatchError",
+    "Watched",
+    "WatchedOrders",
+    "error_info",
+    "open_channel",
+    "watch_orders",
+]

@@ -1,0 +1,105 @@
+"""The command line: `serve`, and the buttons that a customer would press."""
+
+import argparse
+import asyncio
+import http.client
+import json
+import logging
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from boxoffice_sandbox.accounts import DEFAULT_WEBHOOK_SECRET
+
+_BUTTONS = {
+    "pay": "confirm as the customer would, and succeed",
+    "decline": "confirm as the customer would, and be declined",
+    "authenticate": "complete a pending authentication or redirect",
+    "refuse": "fail a pending authentication or redirect",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    parsed = _parser().parse_args(arguments)
+    if parsed.command == "serve":
+        return _serve(parsed)
+    return _press(parsed)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="boxoffice-sandbox", description="A stand-in for Stripe, for development and tests."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="run the sandbox")
+    serve.add_argument("--address", type=_address, default=("127.0.0.1", 12111))
+    serve.add_argument("--database", type=Path, default=Path("boxoffice-sandbox.db"))
+    serve.add_argument("--webhook-url", default="http://127.0.0.1:8080/webhooks/stripe")
+    serve.add_argument("--webhook-secret", default=DEFAULT_WEBHOOK_SECRET)
+    serve.add_argument("--seed", help="give the same ids for the same script")
+    serve.add_argument("--frozen-time", type=int, metavar="EPOCH", help="stop the clock here")
+    serve.add_argument(
+        "--exit-on-stdin-close", action="store_true", help="end when standard input ends"
+    )
+    for name, meaning in _BUTTONS.items():
+        button = commands.add_parser(name, help=meaning)
+        button.add_argument("payment_intent", metavar="PAYMENT_INTENT_ID")
+        button.add_argument("--sandbox", default="http://127.0.0.1:12111", metavar="URL")
+    return parser
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit():
+        message = f"{text} is not host:port"
+        raise argparse.ArgumentTypeError(message)
+    return host.strip("[]"), int(port)
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    # Only this command needs the server, and the buttons are to answer at once.
+    from boxoffice_sandbox.server import Options, serve  # noqa: PLC0415
+
+    logging.basicConfig(level=logging.WARNING, format="sandbox %(levelname)s %(message)s")
+    host, port = parsed.address
+    options = Options(
+        database=parsed.database,
+        host=host,
+        port=port,
+        webhook_url=parsed.webhook_url,
+        webhook_secret=parsed.webhook_secret,
+        seed=parsed.seed,
+        frozen_time=parsed.frozen_time,
+    )
+    try:
+        asyncio.run(serve(options, watch_stdin=parsed.exit_on_stdin_close))
+    except OSError as error:
+        sys.stderr.write(f"boxoffice-sandbox: {error}\n")
+        return 1
+    return 0
+
+
+def _press(parsed: argparse.Namespace) -> int:
+    url = f"{parsed.sandbox}/control/payment_intents/{parsed.payment_intent}/{parsed.command}"
+    request = urllib.request.Request(url, method="POST", data=b"")  # noqa: S310  (asked for)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+            answer = json.load(response)
+    except urllib.error.HTTPError as error:
+        try:
+            message = json.load(error)["error"]["message"]
+        except (ValueError, KeyError):
+            message = f"HTTP {error.code}"
+        sys.stderr.write(f"boxoffice-sandbox: {message}\n")
+        return 1
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        sys.stderr.write(f"boxoffice-sandbox: no sandbox at {parsed.sandbox}: {error}\n")
+        return 1
+    print(answer["id"], answer["status"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

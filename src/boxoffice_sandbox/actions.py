@@ -1,0 +1,93 @@
+"""What a customer, or their bank, does: the buttons of the page and of the command line."""
+
+from enum import StrEnum
+from typing import Any
+
+from boxoffice_sandbox.errors import StripeError, invalid_request
+from boxoffice_sandbox.scope import Scope
+from boxoffice_sandbox.stripe import confirmation, intents
+
+Json = dict[str, Any]
+
+_BILLING = {"name": "Jenny Rosen", "email": "jenny@example.com"}
+_PAYABLE = ("requires_payment_method", "requires_confirmation")
+_PENDING = ("requires_action", "processing")
+
+
+class Action(StrEnum):
+    """One button."""
+
+    PAY = "pay"
+    DECLINE = "decline"
+    AUTHENTICATE = "authenticate"
+    REFUSE = "refuse"
+    PROCESS = "process"
+
+
+def possible(intent: Json) -> list[Action]:
+    """Return the buttons that make sense for an intent as it is."""
+    if intent["status"] in _PAYABLE:
+        return [Action.PAY, Action.DECLINE]
+    if intent["status"] == "processing":
+        return [Action.AUTHENTICATE, Action.REFUSE]
+    if intent["status"] == "requires_action":
+        slow = [] if "card" in intent["payment_method_types"] else [Action.PROCESS]
+        return [Action.AUTHENTICATE, Action.REFUSE, *slow]
+    return []
+
+
+def press(scope: Scope, intent: Json, action: Action) -> Json:
+    """Do what the button says and return the intent as it is then."""
+    match action:
+        case Action.PAY:
+            return _pay(scope, intent, succeeded=True)
+        case Action.DECLINE:
+            return _pay(scope, intent, succeeded=False)
+        case Action.AUTHENTICATE:
+            return _complete(scope, intent, action, succeeded=True)
+        case Action.REFUSE:
+            return _complete(scope, intent, action, succeeded=False)
+        case Action.PROCESS:
+            _check_status(intent, action, ("requires_action",))
+            return confirmation.start_processing(scope, intent)
+
+
+def _complete(scope: Scope, intent: Json, action: Action, *, succeeded: bool) -> Json:
+    _check_status(intent, action, _PENDING)
+    return confirmation.complete_action(scope, intent, succeeded=succeeded)
+
+
+def _pay(scope: Scope, intent: Json, *, succeeded: bool) -> Json:
+    """Confirm as the customer would in the browser, through to the end."""
+    if intent["status"] in _PENDING:
+        return confirmation.complete_action(scope, intent, succeeded=succeeded)
+    _check_status(intent, Action.PAY if succeeded else Action.DECLINE, _PAYABLE)
+    try:
+        confirmed = confirmation.confirm(scope, intent, _method(scope, intent, succeeded=succeeded))
+    except StripeError as error:
+        if not error.keep_changes:
+            raise
+        return scope.get("payment_intent", intent["id"], param="intent")
+    if confirmed["status"] == "requires_action":
+        return confirmation.complete_action(scope, confirmed, succeeded=succeeded)
+    return confirmed
+
+
+def _method(scope: Scope, intent: Json, *, succeeded: bool) -> Json:
+    """Return the parameters of the confirmation that the customer's browser would send."""
+    return_url = f"{scope.base_url}/"
+    types = intent["payment_method_types"]
+    if intent["payment_method"] is not None and succeeded:
+        return {"return_url": return_url}
+    if "card" in types:
+        card = "pm_card_visa" if succeeded else "pm_card_visa_chargeDeclined"
+        return {"return_url": return_url, "payment_method": card}
+    redirect = next(name for name in types if name in intents.REDIRECT_TYPES)
+    data = {"type": redirect, "billing_details": _BILLING}
+    return {"return_url": return_url, "payment_method_data": data}
+
+
+def _check_status(intent: Json, action: Action, allowed: tuple[str, ...]) -> None:
+    if intent["status"] not in allowed:
+        message = f"{intent['id']} is {intent['status']}: `{action}` needs {' or '.join(allowed)}."
+        raise invalid_request(message)

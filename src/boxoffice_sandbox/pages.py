@@ -1,0 +1,169 @@
+"""The pages for people: the desk at `/`, and the bank's page that redirects lead to."""
+
+import json
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from aiohttp import web
+
+from boxoffice_sandbox import actions
+from boxoffice_sandbox.control import answering_errors, base_url
+from boxoffice_sandbox.errors import StripeError, invalid_request, missing
+from boxoffice_sandbox.scope import Scope
+from boxoffice_sandbox.scopes import Scopes
+from boxoffice_sandbox.stripe import confirmation, setup_intents, sources
+from boxoffice_sandbox.stripe.currencies import written_amount
+from boxoffice_sandbox.stripe.intents import address_back
+
+Json = dict[str, Any]
+
+_HERE = Path(__file__).parent
+_INTENTS, _EVENTS = 50, 30
+_KINDS = ("payment_intent", "setup_intent", "source")
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'self'; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'; form-action *; frame-ancestors 'none'",
+}
+
+
+class Pages:
+    """Serves the HTML, and the JSON that the desk refreshes itself from."""
+
+    def __init__(self, *, scopes: Scopes) -> None:
+        """Take the doors' shared parts and read the pages once."""
+        self._scopes = scopes
+        self._desk = (_HERE / "desk.html").read_text(encoding="utf-8")
+        self._bank = Template((_HERE / "bank.html").read_text(encoding="utf-8"))
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes."""
+        return [
+            web.get("/", self.desk),
+            web.get("/control/overview", answering_errors(self.overview)),
+            web.get("/redirect/{id}", self.bank),
+            web.post("/redirect/{id}/{outcome:succeed|fail}", self.leave_bank),
+        ]
+
+    async def desk(self, _request: web.Request) -> web.Response:
+        """Serve the page with the list of payments."""
+        return web.Response(text=self._desk, content_type="text/html", headers=_HEADERS)
+
+    async def overview(self, _request: web.Request) -> web.Response:
+        """Return what the desk shows, newest first."""
+        store = self._scopes.store
+        intents = store.rows(
+            "SELECT account, data FROM objects WHERE kind = 'payment_intent' "
+            "ORDER BY position DESC LIMIT ?",
+            (_INTENTS,),
+        )
+        events = store.rows(
+            "SELECT account, data, (SELECT group_concat(state || ' ' || attempts || ' ' || "
+            "coalesce(answer, '-'), ', ') FROM deliveries WHERE event = objects.id) AS sent "
+            "FROM objects WHERE kind = 'event' ORDER BY position DESC LIMIT ?",
+            (_EVENTS,),
+        )
+        return web.json_response(
+            {
+                "now": self._scopes.clock.now(),
+                "payment_intents": [
+                    _intent_row(row["account"], json.loads(row["data"])) for row in intents
+                ],
+                "events": [
+                    _event_row(row["account"], json.loads(row["data"]), row["sent"])
+                    for row in events
+                ],
+            }
+        )
+
+    async def bank(self, request: web.Request) -> web.Response:
+        """Serve the page on which the customer says yes or no."""
+        try:
+            kind, _ = self._kind(request.match_info["id"])
+            with self._scopes.owning(kind, *_which(request)) as (_, found):
+                text = self._bank_page(kind, found)
+        except StripeError as error:
+            return web.Response(text=str(error), status=error.status)
+        return web.Response(text=text, content_type="text/html", headers=_HEADERS)
+
+    def _bank_page(self, kind: str, found: Json) -> str:
+        waiting = found["status"] in ("requires_action", "pending")
+        amount = (
+            written_amount(found["amount"], found["currency"]) + f" {found['currency'].upper()}"
+            if found.get("amount")
+            else "no amount: only the method is saved"
+        )
+        return self._bank.substitute(
+            id=escape(found["id"]),
+            what=escape(kind.replace("_", " ")),
+            amount=escape(amount),
+            status=escape(found["status"]),
+            disabled="" if waiting else "disabled",
+        )
+
+    def _kind(self, object_id: str) -> tuple[str, str]:
+        row = self._scopes.store.row("SELECT kind FROM objects WHERE id = ?", (object_id,))
+        if row is None or row["kind"] not in _KINDS:
+            raise missing("payment_intent", object_id, param="id", status=404)
+        return str(row["kind"]), object_id
+
+    async def leave_bank(self, request: web.Request) -> web.Response:
+        """Do what the customer said and send them back."""
+        succeeded = request.match_info["outcome"] == "succeed"
+        try:
+            kind, _ = self._kind(request.match_info["id"])
+            with self._scopes.owning(kind, *_which(request)) as (scope, found):
+                address = _leave(scope, kind, found, succeeded=succeeded)
+        except StripeError as error:
+            return web.Response(text=str(error), status=error.status)
+        return web.Response(status=303, headers={"Location": address or "/"})
+
+
+def _leave(scope: Scope, kind: str, found: Json, *, succeeded: bool) -> str | None:
+    """Complete the visit and return the address that the merchant gave, if any."""
+    if kind == "source":
+        return sources.return_address(sources.complete(scope, found, succeeded=succeeded))
+    if found["status"] != "requires_action":
+        message = f"{found['id']} is {found['status']}: nothing waits for the customer."
+        raise invalid_request(message)
+    complete = (
+        confirmation.complete_action if kind == "payment_intent" else setup_intents.complete_action
+    )
+    done = complete(scope, found, succeeded=succeeded)
+    return_url = scope.hidden(found["id"]).get("return_url")
+    if return_url is None:
+        return None
+    ended_well = done["status"] in ("succeeded", "requires_capture")
+    return address_back(done, return_url, succeeded=ended_well)
+
+
+def _which(request: web.Request) -> tuple[str, str]:
+    return request.match_info["id"], base_url(request)
+
+
+def _intent_row(account: str, intent: Json) -> Json:
+    error = intent["last_payment_error"] or {}
+    return {
+        "id": intent["id"],
+        "account": account,
+        "amount": f"{written_amount(intent['amount'], intent['currency'])} {intent['currency']}",
+        "types": ", ".join(intent["payment_method_types"]),
+        "status": intent["status"],
+        "error": error.get("decline_code") or error.get("code") or "",
+        "description": intent["description"] or "",
+        "created": intent["created"],
+        "actions": [str(action) for action in actions.possible(intent)],
+    }
+
+
+def _event_row(account: str, event: Json, sent: str | None) -> Json:
+    return {
+        "id": event["id"],
+        "account": account,
+        "type": event["type"],
+        "object": event["data"]["object"]["id"],
+        "created": event["created"],
+        "delivery": sent or "no address",
+    }

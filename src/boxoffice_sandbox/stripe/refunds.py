@@ -1,0 +1,187 @@
+"""Refunds: never more than what was captured and not yet given back."""
+
+from typing import Any
+
+from boxoffice_sandbox.errors import invalid_request, malformed
+from boxoffice_sandbox.params import CREATED, PAGE, Bool, Email, Int, Metadata, Str, merged_metadata
+from boxoffice_sandbox.scope import Scope
+from boxoffice_sandbox.stripe import balance
+from boxoffice_sandbox.stripe.cards import CARDS
+from boxoffice_sandbox.stripe.currencies import written_amount
+from boxoffice_sandbox.stripe.lists import field_is, list_page
+from boxoffice_sandbox.stripe.routing import Endpoint
+
+Json = dict[str, Any]
+
+
+def create(scope: Scope, params: Json) -> Json:
+    """Give back all or a part of a charge."""
+    charge = _charge(scope, params)
+    _check_refundable(charge)
+    remaining = charge["amount"] - charge["amount_refunded"]
+    amount = params.get("amount", remaining)
+    if amount > remaining:
+        currency = charge["currency"]
+        message = (
+            f"Refund amount ({written_amount(amount, currency)}) is greater than unrefunded "
+            f"amount on charge ({written_amount(remaining, currency)})"
+        )
+        raise invalid_request(message, param="amount")
+    return refund_now(scope, charge, amount, params)
+
+
+def _charge(scope: Scope, params: Json) -> Json:
+    if ("charge" in params) == ("payment_intent" in params):
+        message = "One of the following params should be provided for this request: "
+        raise malformed(f"{message}payment_intent or charge.", param="charge")
+    if "charge" in params:
+        return scope.get("charge", params["charge"], param="charge")
+    name = "payment_intent"
+    intent = scope.get(name, params[name], param=name)
+    if intent["latest_charge"] is None or intent["status"] not in ("succeeded", "requires_capture"):
+        message = (
+            f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund."
+        )
+        raise invalid_request(message, param=name, code="payment_intent_unexpected_state")
+    return scope.get("charge", intent["latest_charge"], param=name)
+
+
+def _check_refundable(charge: Json) -> None:
+    if charge["refunded"]:
+        message = f"Charge {charge['id']} has already been refunded."
+        raise invalid_request(message, code="charge_already_refunded")
+    if charge["disputed"]:
+        message = f"Charge {charge['id']} has been charged back; cannot issue a refund."
+        raise invalid_request(message, code="charge_disputed")
+    if charge["status"] != "succeeded" or not charge["captured"]:
+        message = (
+            f"Charge {charge['id']} is not a captured, successful charge, so it cannot be refunded."
+        )
+        raise invalid_request(message, param="charge", code="charge_not_refundable")
+
+
+def refund_now(scope: Scope, charge: Json, amount: int, params: Json) -> Json:
+    """Make the refund; whether it may be was checked before."""
+    card = CARDS.get(scope.hidden(charge["payment_method"]).get("card", ""))
+    behaviour = card.refund if card is not None else "succeeded"
+    kind = "card" if card is not None else charge["payment_method_details"]["type"]
+    refund = {
+        "id": scope.new_id("re_3"),
+        "object": "refund",
+        "amount": amount,
+        "balance_transaction": None,
+        "charge": charge["id"],
+        "created": scope.now,
+        "currency": charge["currency"],
+        "customer": charge["customer"],
+        "metadata": merged_metadata({}, params.get("metadata")),
+        "payment_intent": charge["payment_intent"],
+        "payment_method": charge["payment_method"],
+        "reason": params.get("reason"),
+        "receipt_number": None,
+        "source_transfer_reversal": None,
+        "status": "pending" if behaviour == "pending" else "succeeded",
+        "transfer_reversal": None,
+    }
+    if kind in ("card", "giropay"):
+        members = {"reference_status": "pending", "reference_type": "acquirer_reference_number"}
+        refund["destination_details"] = {
+            "type": kind,
+            kind: {**members, "type": "refund"} if kind == "card" else {},
+        }
+    refund["balance_transaction"] = balance.record(
+        scope, kind="refund", source=refund, amount=-amount
+    )
+    scope.save(refund)
+    scope.hide(refund["id"], behaviour=behaviour)
+    before = {name: charge[name] for name in ("amount_refunded", "refunded")}
+    charge["amount_refunded"] += amount
+    charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+    scope.save(charge)
+    scope.emit("refund.created", refund)
+    changed = {name: value for name, value in before.items() if charge[name] != value}
+    scope.emit("charge.refunded", charge, changed)
+    return refund
+
+
+def finish(scope: Scope, refund: Json, *, succeeded: bool) -> Json:
+    """End a refund at the bank: a pending one succeeds or fails, a done one may still fail."""
+    before = {"status": refund["status"]}
+    if succeeded:
+        refund["status"] = "succeeded"
+        scope.save(refund)
+    else:
+        _fail(scope, refund)
+    scope.emit("refund.updated", refund, before)
+    scope.emit("charge.refund.updated", refund, before)
+    if not succeeded:
+        scope.emit("refund.failed", refund)
+    return refund
+
+
+def _fail(scope: Scope, refund: Json) -> None:
+    """Take a refund back: the money returns to the account."""
+    refund["status"] = "failed"
+    refund["failure_reason"] = "lost_or_stolen_card"
+    refund["failure_balance_transaction"] = balance.record(
+        scope, kind="refund_failure", source=refund, amount=refund["amount"]
+    )
+    scope.save(refund)
+    charge = scope.get("charge", refund["charge"], param="charge")
+    charge["amount_refunded"] -= refund["amount"]
+    charge["refunded"] = False
+    scope.save(charge)
+
+
+def _retrieve(scope: Scope, _params: Json, refund: str) -> Json:
+    return scope.get("refund", refund, param="id", status=404)
+
+
+def _update(scope: Scope, params: Json, refund: str) -> Json:
+    found = scope.get("refund", refund, param="id", status=404)
+    if "metadata" in params:
+        before = {"metadata": found["metadata"]}
+        found["metadata"] = merged_metadata(found["metadata"], params["metadata"])
+        scope.save(found)
+        scope.emit("refund.updated", found, before)
+        scope.emit("charge.refund.updated", found, before)
+    return found
+
+
+def _list(scope: Scope, params: Json) -> Json:
+    where = [field_is(name, params[name]) for name in ("charge",) if name in params]
+    if "payment_intent" in params:
+        where.append(("payment_intent = ?", params["payment_intent"]))
+    return list_page(scope, "refund", params, url="/v1/refunds", where=where)
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="POST",
+        path="/v1/refunds",
+        run=create,
+        params={
+            "amount": Int(least=1),
+            "charge": Str(),
+            "instructions_email": Email(),
+            "metadata": Metadata(clearable=True),
+            "payment_intent": Str(),
+            "reason": Str(one_of=("duplicate", "fraudulent", "requested_by_customer")),
+            "refund_application_fee": Bool(),
+            "reverse_transfer": Bool(),
+        },
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/refunds",
+        run=_list,
+        params={**PAGE, "charge": Str(), "created": CREATED, "payment_intent": Str()},
+    ),
+    Endpoint(method="GET", path="/v1/refunds/{refund}", run=_retrieve),
+    Endpoint(
+        method="POST",
+        path="/v1/refunds/{refund}",
+        run=_update,
+        params={"metadata": Metadata(clearable=True)},
+    ),
+)
