@@ -1,10 +1,12 @@
 """How a refusal looks on the wire: one google.rpc.Status with exactly one ErrorInfo."""
 
+from collections.abc import Sequence
+
 from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
-from boxoffice_server.domain.errors import BoxofficeError, Reason
+from boxoffice_server.domain.errors import BoxofficeError, FieldViolation, Reason
 
 DOMAIN = "boxoffice"
 DETAILS_KEY = "grpc-status-details-bin"
@@ -44,29 +46,49 @@ STATUS_CODES: dict[Reason, StatusCode] = {
 }
 
 
+# gRPC drops an error whose trailers are over 8 KiB (its `grpc.max_metadata_size`). The message goes
+# twice, once with three bytes for each that is not ASCII, and the details grow by a third.
+MOST_MESSAGE_BYTES = 800
+MOST_VIOLATIONS_BYTES = 2400
+MOST_VIOLATION_TEXT_BYTES = 200
+
+
 def to_status(error: BoxofficeError) -> status_pb2.Status:
-    """Write an error as callers get it."""
+    """Write an error as callers get it: of very many violations, the first ones."""
     code: int = STATUS_CODES[error.reason].value[0]
-    status = status_pb2.Status(code=code, message=error.message)
+    status = status_pb2.Status(code=code, message=_cut(error.message, MOST_MESSAGE_BYTES))
     status.details.add().Pack(
         error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
     )
     if error.violations:
-        status.details.add().Pack(
-            error_details_pb2.BadRequest(
-                field_violations=[
-                    error_details_pb2.BadRequest.FieldViolation(
-                        field=each.field, description=each.description
-                    )
-                    for each in error.violations
-                ]
-            )
-        )
+        status.details.add().Pack(_bad_request(error.violations))
     if error.retry_after is not None:
         delay = duration_pb2.Duration()
         delay.FromTimedelta(error.retry_after)
         status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
     return status
+
+
+def _bad_request(violations: Sequence[FieldViolation]) -> error_details_pb2.BadRequest:
+    bad = error_details_pb2.BadRequest()
+    for each in violations:
+        bad.field_violations.add(
+            field=_cut(each.field, MOST_VIOLATION_TEXT_BYTES),
+            description=_cut(each.description, MOST_VIOLATION_TEXT_BYTES),
+        )
+        if bad.ByteSize() > MOST_VIOLATIONS_BYTES:
+            del bad.field_violations[-1]
+            break
+    return bad
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    """Shorten a text that is too long, and show that it was."""
+    raw = text.encode()
+    if len(raw) <= most_bytes:
+        return text
+    mark = "\N{HORIZONTAL ELLIPSIS}"
+    return raw[: most_bytes - len(mark.encode())].decode(errors="ignore") + mark
 
 
 def from_status(status: status_pb2.Status) -> BoxofficeError:

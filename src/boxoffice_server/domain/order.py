@@ -170,9 +170,9 @@ _UNMOVING = {PaymentSignal.REQUIRES_PAYMENT_METHOD, PaymentSignal.REQUIRES_CONFI
 
 
 def _shown(facts: Iterable[PaymentFact]) -> tuple[PaymentFact, ...]:
-    told = (
+    told = {
         fact
         for fact in facts
         if fact.origin is FactOrigin.NOTIFICATION and fact.signal not in _UNMOVING
-    )
+    }
     return tuple(sorted(told, key=place))

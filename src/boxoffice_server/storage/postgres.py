@@ -20,7 +20,7 @@ from boxoffice_server.storage.errors import unavailable
 from boxoffice_server.storage.log import Encode, UnnumberedLog
 from boxoffice_server.storage.repository import SqlRepository
 from boxoffice_server.storage.schema import check_schema, upgrade_schema
-from boxoffice_server.storage.sequencer import CHANNEL, Sequencer
+from boxoffice_server.storage.sequencer import CHANNEL, Sequencer, set_within
 from boxoffice_server.storage.transactions import SqlStore
 
 T = TypeVar("T")
@@ -149,12 +149,14 @@ class PostgresStore(SqlStore):
 
     async def _listen(self) -> None:
         async with _connection(self._url) as connection:
+            lost = asyncio.Event()
+            connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(CHANNEL, lambda *_: self._tell_advance())
             # Whatever was numbered while nobody listened.
             self._tell_advance()
-            while True:
-                await asyncio.sleep(LISTEN_CHECK_SECONDS)
+            while not await set_within(lost, LISTEN_CHECK_SECONDS):
                 await connection.execute("SELECT 1", timeout=LISTEN_CHECK_SECONDS)
+        raise ConnectionResetError("PostgreSQL has ended the connection that listens")
 
 
 def migrate_postgres(url: str) -> None:
@@ -182,6 +184,8 @@ def _engine(url: str) -> AsyncEngine:
         pool_timeout=POOL_TIMEOUT_SECONDS,
         pool_pre_ping=True,
         isolation_level="READ COMMITTED",
+        # What people bought must not reach a log by way of an error's text.
+        hide_parameters=True,
     )
 
 

@@ -124,11 +124,7 @@ class Sequencer:
     async def run(self, connection: asyncpg.Connection) -> None:
         """Number for ever. What the connection raises ends it; nothing is lost by that."""
         while True:
-            try:
-                async with asyncio.timeout(POLL_SECONDS):
-                    await self._nudged.wait()
-            except TimeoutError:
-                pass
+            await set_within(self._nudged, POLL_SECONDS)
             self._nudged.clear()
             if await connection.fetchval("SELECT EXISTS (SELECT FROM log WHERE position IS NULL)"):
                 await self._number_all(connection)
@@ -158,3 +154,12 @@ class Sequencer:
         waited = time.monotonic() - self._waiting_since
         if waited > ALARM_SECONDS:
             self._log.error("store.numbering_late", seconds=round(waited, 3))
+
+
+async def set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, but no longer than this; tell whether it was set."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return event.is_set()

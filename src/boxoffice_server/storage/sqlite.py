@@ -38,7 +38,6 @@ _UNAVAILABLE = frozenset(
         sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_READONLY,
     }
 )
 
@@ -156,7 +155,10 @@ def migrate_sqlite(url: str) -> None:
 
 
 def _engine(path: Path, *, begin: str, size: int, read_only: bool = False) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", pool_size=size, max_overflow=0)
+    # What people bought must not reach a log by way of an error's text.
+    engine = create_engine(
+        f"sqlite:///{path}", pool_size=size, max_overflow=0, hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _: object) -> None:

@@ -123,19 +123,19 @@ class Stream:
             return
         rest = self._packer.finish()
         last = records[-1].position if records else 0
-        self._read = self.sent = max(self.through, complete, last)
+        self._read = self.sent = max(self.sent, complete, last)
         if rest is not None:
             yield self._frame(self.sent, events=rest.events, count=rest.count)
-        self.through = self.sent
         if self._try_live():
-            yield self.marked(CaughtUp())
+            # Covers what matches nothing since the last frame, too.
+            yield self._frame(self.sent, mark=CaughtUp())
 
     def _try_live(self) -> bool:
         """Go live if the channel goes on where the log was read to."""
         if self._channel is None:
             self._channel = self._channels.join(self, self._wanted, self._position_field)
-        self._live = self.through >= self._channel.floor
-        if self.through > self._tail.head:
+        self._live = self.sent >= self._channel.floor
+        if self.sent > self._tail.head:
             # The log has gone on since the tail last looked.
             self._tail.nudge()
         return self._live

@@ -73,7 +73,7 @@ class StripeGateway:
             http_client=self._http,
             max_network_retries=0,
         )
-        self._log = structlog.get_logger("vendors.stripe")
+        self._log = structlog.get_logger(part="stripe")
 
     async def create_customer(self, customer: Customer) -> str:
         call = _Call(

@@ -1,0 +1,134 @@
+"""Stripe's events as the tests need them, signed as Stripe signs them."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import pytest
+from stripe import WebhookSignature
+
+from boxoffice_server.domain.errors import BoxofficeError, Reason
+from boxoffice_server.domain.notification import (
+    Tidings,
+    VerifiedNotification,
+)
+from boxoffice_server.domain.payment import PaymentFailure
+from boxoffice_server.vendors.stripe.notifications import StripeNotificationSource
+
+SECRET = "whsec_one"
+OTHER_SECRET = "whsec_two"
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+SECONDS = int(NOW.timestamp())
+CREATED = SECONDS - 5
+
+METADATA = {
+    "boxoffice_order_id": "ord_1",
+    "boxoffice_payment_id": "pay_1",
+    "boxoffice_user_id": "user-1",
+}
+INTENT: dict[str, object] = {
+    "id": "pi_1",
+    "object": "payment_intent",
+    "amount": 1250,
+    "amount_capturable": 0,
+    "created": CREATED,
+    "currency": "eur",
+    "last_payment_error": None,
+    "livemode": False,
+    "metadata": METADATA,
+    "status": "requires_payment_method",
+}
+CHARGE: dict[str, object] = {
+    "id": "ch_1",
+    "object": "charge",
+    "amount": 1250,
+    "captured": True,
+    "currency": "eur",
+    "failure_code": None,
+    "failure_message": None,
+    "livemode": False,
+    "metadata": METADATA,
+    "outcome": {"type": "authorized", "reason": None},
+    "payment_intent": "pi_1",
+    "status": "succeeded",
+}
+LEGACY_CHARGE = CHARGE | {"payment_intent": None}
+SOURCE_OBJECT: dict[str, object] = {
+    "id": "src_1",
+    "object": "source",
+    "amount": 1250,
+    "currency": "eur",
+    "livemode": False,
+    "metadata": {"boxoffice_order_id": "ord_1", "boxoffice_user_id": "user-1"},
+    "redirect": {"status": "succeeded", "failure_reason": None},
+    "status": "chargeable",
+}
+DECLINE = {
+    "type": "card_error",
+    "code": "card_declined",
+    "decline_code": "lost_card",
+    "message": "Your card was declined.",
+}
+DECLINED = PaymentFailure(
+    code="card_declined", decline_code="lost_card", message="Your card was declined."
+)
+
+REFUSALS = {
+    Reason.SIGNATURE_INVALID,
+    Reason.TIMESTAMP_OUT_OF_TOLERANCE,
+    Reason.NOTIFICATION_MALFORMED,
+    Reason.LIVEMODE_MISMATCH,
+}
+
+source = StripeNotificationSource(secrets=[SECRET], livemode=False, sandbox=False)
+sandboxed = StripeNotificationSource(secrets=[SECRET], livemode=False, sandbox=True)
+
+
+def event(type_: str, told: object, **fields: object) -> dict[str, object]:
+    """Make an event as Stripe sends it."""
+    return {
+        "id": "evt_1",
+        "object": "event",
+        "api_version": "2026-08-26.dahlia",
+        "created": CREATED,
+        "data": {"object": told},
+        "livemode": False,
+        "pending_webhooks": 1,
+        "request": {"id": None, "idempotency_key": None},
+        "type": type_,
+    } | fields
+
+
+SUCCEEDED = event("payment_intent.succeeded", INTENT | {"status": "succeeded"})
+
+
+def signed(
+    body: bytes, *, secret: str = SECRET, at: int = SECONDS, name: str = "Stripe-Signature"
+) -> dict[str, str]:
+    """Sign a body with the SDK, as Stripe does."""
+    header = WebhookSignature.generate_signature_header(body.decode(), secret, at)
+    return {name: header}
+
+
+def verify(
+    told: object, *, using: StripeNotificationSource = source, at: int = SECONDS
+) -> VerifiedNotification:
+    """Sign a body and have it verified."""
+    body = json.dumps(told).encode()
+    return using.verify(signed(body, at=at), body, now=NOW)
+
+
+def refusal(
+    headers: Mapping[str, str], body: bytes, *, using: StripeNotificationSource = source
+) -> BoxofficeError:
+    """Have a notification refused, and answer how."""
+    with pytest.raises(BoxofficeError) as caught:
+        using.verify(headers, body, now=NOW)
+    return caught.value
+
+
+def tidings(type_: str, told: object) -> Tidings:
+    """Read what an event says about a payment."""
+    read = source.tidings(verify(event(type_, told)))
+    assert read is not None
+    return read
