@@ -34,10 +34,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="run the sandbox")
-    serve.add_argument("--address", type=_address, default=("127.0.0.1", 12111))
-    serve.add_argument("--database", type=Path, default=Path("boxoffice-sandbox.db"))
-    serve.add_argument("--webhook-url", default="http://127.0.0.1:8080/webhooks/stripe")
-    serve.add_argument("--webhook-secret", default=DEFAULT_WEBHOOK_SECRET)
+    serve.add_argument(
+        "--address", type=_address, default=("127.0.0.1", 12111), metavar="HOST:PORT"
+    )
+    serve.add_argument(
+        "--database", type=Path, default=Path("boxoffice-sandbox.db"), help="its SQLite file"
+    )
+    serve.add_argument(
+        "--webhook-url",
+        default="http://127.0.0.1:8080/webhooks/stripe",
+        help="where events go; empty for nowhere",
+    )
+    serve.add_argument("--webhook-secret", default=DEFAULT_WEBHOOK_SECRET, help="what signs them")
     serve.add_argument("--seed", help="give the same ids for the same script")
     serve.add_argument("--frozen-time", type=int, metavar="EPOCH", help="stop the clock here")
     serve.add_argument(

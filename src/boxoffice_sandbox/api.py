@@ -1,12 +1,13 @@
 """Stripe's API over HTTP: keys, faults, idempotency, and one transaction a request."""
 
 import asyncio
+import base64
 import json
 import logging
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import BasicAuth, web
+from aiohttp import web
 
 from boxoffice_sandbox import forms, params
 from boxoffice_sandbox.accounts import Account, Accounts
@@ -23,6 +24,7 @@ from boxoffice_sandbox.idempotency import Answer, Claim, IdempotencyKeys, claim
 from boxoffice_sandbox.scope import API_VERSION, Scope
 from boxoffice_sandbox.store import Store
 from boxoffice_sandbox.stripe.expand import expand
+from boxoffice_sandbox.stripe.intents import public
 from boxoffice_sandbox.stripe.routing import Endpoint, Router
 from boxoffice_sandbox.webhooks import WebhookSender
 
@@ -174,10 +176,12 @@ class StripeApi:
             return answer
         with self._store.transaction():
             answer, executed = self._run(asked, endpoint, ids, values)
+            true_answer = answer
             if fault is not None and answers_error:
-                answer, executed = self._refusal(asked, fault.error()), fault.stored
+                answer = self._refusal(asked, fault.error())
             if held is not None and executed:
-                self._keys.keep(held, answer, now=self._clock.now())
+                kept = answer if fault is not None and fault.stored else true_answer
+                self._keys.keep(held, kept, now=self._clock.now())
         self._sender.wake()
         return answer
 
@@ -215,6 +219,8 @@ class StripeApi:
         return Answer(status=200, body=_dump(body), headers={}, request_id=asked.request_id), True
 
     def _refusal(self, asked: _Asked, error: StripeError) -> Answer:
+        if asked.publishable and "payment_intent" in error.fields:
+            error.fields["payment_intent"] = public(error.fields["payment_intent"])
         return _refused(error, account_id=asked.account.id, request_id=asked.request_id)
 
 
@@ -223,9 +229,10 @@ def _key(authorization: str | None) -> str:
     scheme, _, value = (authorization or "").partition(" ")
     if scheme.lower() == "basic":
         try:
-            return str(BasicAuth.decode(authorization or "").login)
+            login = base64.b64decode(value.strip(), validate=True).decode()
         except ValueError:
             return ""
+        return login.partition(":")[0]
     return value.strip() if scheme.lower() == "bearer" else ""
 
 

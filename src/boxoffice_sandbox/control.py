@@ -1,8 +1,9 @@
 """The control door, for tests: accounts, clock, faults and webhooks as JSON over HTTP."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import wraps
 from typing import Any
 
@@ -80,6 +81,7 @@ class Control:
         """Take the doors' shared parts and the faults."""
         self._scopes = scopes
         self._faults = faults
+        self._moving = asyncio.Lock()
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -132,6 +134,10 @@ class Control:
         if seconds <= 0:
             message = "advance_seconds must be a positive number: the clock only moves forward."
             raise invalid_request(message)
+        async with self._moving:
+            return await self._advance(seconds, base_url(request))
+
+    async def _advance(self, seconds: int, address: str) -> web.Response:
         clock = self._scopes.clock
         offset = clock.offset_seconds + seconds
         for account in self._scopes.accounts.all():
@@ -142,7 +148,7 @@ class Control:
         clock.offset_seconds = offset
         self._scopes.store.set_setting("clock_offset", str(offset))
         for account in self._scopes.accounts.all():
-            with self._scopes.of(account, base_url(request)) as scope:
+            with self._scopes.of(account, address) as scope:
                 passing_time.catch_up(scope)
         self._scopes.sender.retry()
         return web.json_response(self._time())
@@ -185,7 +191,7 @@ class Control:
             message = "times must be 1 or more, seconds 0 or more, status from 400 to 599."
             raise invalid_request(message)
         if fault.account is not None:
-            self._account(fault.account)
+            fault = replace(fault, account=self._account(fault.account).key)
         return web.json_response({"id": self._faults.add(fault), **asdict(fault)})
 
     async def clear_faults(self, _request: web.Request) -> web.Response:

@@ -4,6 +4,7 @@ from typing import Any
 
 Json = dict[str, Any]
 
+_SHOWN_HEAD, _SHOWN_TAIL = 8, 4
 DOC_URL = "https://stripe.com/docs/error-codes/"
 
 
@@ -146,8 +147,8 @@ def no_api_key() -> StripeError:
 
 def invalid_api_key(key: str) -> StripeError:
     """Make the 401 for an unknown key; the key itself is masked as Stripe masks it."""
-    head, tail = key[:8], key[12:][-4:]
-    shown = head + "*" * (len(key) - len(head) - len(tail)) + tail
+    hidden = len(key) - _SHOWN_HEAD - _SHOWN_TAIL
+    shown = key[:_SHOWN_HEAD] + "*" * hidden + key[-_SHOWN_TAIL:] if hidden > 0 else "****"
     return _unauthenticated(f"Invalid API Key provided: {shown}")
 
 

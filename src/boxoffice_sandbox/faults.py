@@ -27,8 +27,9 @@ class Fault:
     """One fault.
 
     latency: waits, then works. late: works, then waits. status: answers an error, before the
-    work or (`processed`) after it; `stored` keeps that answer under the idempotency key, as
-    Stripe does once an endpoint has started. reset_before, reset_after: the connection breaks.
+    work or (`processed`) after it; `stored` keeps that error under the idempotency key, as
+    Stripe does when the endpoint itself failed, otherwise the key keeps what the work came to
+    (and nothing when there was none). reset_before, reset_after: the connection breaks.
     truncate: half the body, then the connection breaks.
     """
 

@@ -60,8 +60,8 @@ class Pages:
             (_INTENTS,),
         )
         events = store.rows(
-            "SELECT account, data, (SELECT group_concat(state || ' ' || attempts || ' ' || "
-            "coalesce(answer, '-'), ', ') FROM deliveries WHERE event = objects.id) AS sent "
+            "SELECT account, data, (SELECT json_group_array(json_array(state, attempts, answer)) "
+            "FROM deliveries WHERE event = objects.id) AS sent "
             "FROM objects WHERE kind = 'event' ORDER BY position DESC LIMIT ?",
             (_EVENTS,),
         )
@@ -72,7 +72,7 @@ class Pages:
                     _intent_row(row["account"], json.loads(row["data"])) for row in intents
                 ],
                 "events": [
-                    _event_row(row["account"], json.loads(row["data"]), row["sent"])
+                    _event_row(row["account"], json.loads(row["data"]), json.loads(row["sent"]))
                     for row in events
                 ],
             }
@@ -158,12 +158,19 @@ def _intent_row(account: str, intent: Json) -> Json:
     }
 
 
-def _event_row(account: str, event: Json, sent: str | None) -> Json:
+def _event_row(account: str, event: Json, sent: list[tuple[str, int, str | None]]) -> Json:
     return {
         "id": event["id"],
         "account": account,
         "type": event["type"],
         "object": event["data"]["object"]["id"],
         "created": event["created"],
-        "delivery": sent or "no address",
+        "delivery": ", ".join(_sent(*delivery) for delivery in sent) or "no address",
     }
+
+
+def _sent(state: str, attempts: int, answer: str | None) -> str:
+    if not attempts:
+        return state
+    times = "once" if attempts == 1 else f"{attempts} times"
+    return f"{state}, tried {times}: {answer}"

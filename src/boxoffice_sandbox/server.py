@@ -60,10 +60,12 @@ async def running(options: Options) -> AsyncIterator[str]:
             webhook_secret=options.webhook_secret,
         )
         sender = WebhookSender(store, accounts, clock)
-        runner = web.AppRunner(_app(store, accounts, clock, sender), access_log=None)
+        runner = web.AppRunner(
+            _app(store, accounts, clock, sender), access_log=None, shutdown_timeout=1
+        )
         await runner.setup()
         try:
-            site = web.TCPSite(runner, options.host, options.port, shutdown_timeout=1)
+            site = web.TCPSite(runner, options.host, options.port)
             await site.start()
             await sender.start()
             try:

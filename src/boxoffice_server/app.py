@@ -80,6 +80,7 @@ class Application:
                 clock=clock,
                 writes=writes,
                 feed=self._feed,
+                listen=self._feed.listen,
                 draining=self._draining,
                 leases=leases or LeasePolicy(),
             ),

@@ -1,5 +1,6 @@
 """Makes Charges: what an attempt to take money leaves behind, whatever came of it."""
 
+import copy
 from typing import Any
 
 from boxoffice_sandbox.scope import Scope
@@ -23,53 +24,54 @@ _APPROVED: Json = {
 _BANK: Json = {"bank_code": "VAPE", "bank_name": "VAN DE PUT & CO", "bic": "VAPEBE22"}
 
 
+_UNTOUCHED: Json = {
+    "amount_captured": 0,
+    "amount_refunded": 0,
+    "application": None,
+    "application_fee": None,
+    "application_fee_amount": None,
+    "balance_transaction": None,
+    "calculated_statement_descriptor": "BOXOFFICE SANDBOX",
+    "captured": False,
+    "customer": None,
+    "description": None,
+    "disputed": False,
+    "failure_balance_transaction": None,
+    "failure_code": None,
+    "failure_message": None,
+    "fraud_details": {},
+    "livemode": False,
+    "metadata": {},
+    "on_behalf_of": None,
+    "outcome": None,
+    "paid": False,
+    "payment_intent": None,
+    "payment_method": None,
+    "payment_method_details": None,
+    "radar_options": {},
+    "receipt_email": None,
+    "receipt_number": None,
+    "receipt_url": None,
+    "refunded": False,
+    "review": None,
+    "shipping": None,
+    "source_transfer": None,
+    "statement_descriptor": None,
+    "statement_descriptor_suffix": None,
+    "status": "pending",
+    "transfer_data": None,
+    "transfer_group": None,
+}
+
+
 def new_charge(scope: Scope, **fields: object) -> Json:
     """Return an unsaved charge that `fields` complete: not yet paid, nothing captured."""
     charge = {
         "id": scope.new_id("ch_3" if fields.get("payment_intent") else "ch_1"),
         "object": "charge",
-        "amount": 0,
-        "amount_captured": 0,
-        "amount_refunded": 0,
-        "application": None,
-        "application_fee": None,
-        "application_fee_amount": None,
-        "balance_transaction": None,
-        "billing_details": {},
-        "calculated_statement_descriptor": "BOXOFFICE SANDBOX",
-        "captured": False,
         "created": scope.now,
-        "currency": "",
-        "customer": None,
-        "description": None,
-        "disputed": False,
-        "failure_balance_transaction": None,
-        "failure_code": None,
-        "failure_message": None,
-        "fraud_details": {},
-        "livemode": False,
-        "metadata": {},
-        "on_behalf_of": None,
-        "outcome": None,
-        "paid": False,
-        "payment_intent": None,
-        "payment_method": None,
-        "payment_method_details": None,
-        "radar_options": {},
-        "receipt_email": None,
-        "receipt_number": None,
-        "receipt_url": None,
-        "refunded": False,
-        "review": None,
-        "shipping": None,
-        "source_transfer": None,
-        "statement_descriptor": None,
-        "statement_descriptor_suffix": None,
-        "status": "pending",
-        "transfer_data": None,
-        "transfer_group": None,
     }
-    return charge | fields
+    return charge | copy.deepcopy(_UNTOUCHED) | fields
 
 
 def card_details(card: Card, charge: Json, *, dates: tuple[int, int], authenticated: bool) -> Json:

@@ -44,7 +44,6 @@ def confirm(scope: Scope, intent: Json, params: Json) -> Json:
     return_url = params.get("return_url") or scope.hidden(intent["id"]).get("return_url")
     check_return_url(intent, method, return_url)
     check_redirect_method(scope, method)
-    _check_savable(scope, intent, method)
     intent["payment_method"] = method["id"]
     intent["next_action"] = None
     off_session = params.get("off_session", False) is not False
@@ -77,13 +76,6 @@ def _check_status(intent: Json) -> None:
         f"{', '.join(CONFIRMABLE)}.",
     )
     raise unexpected_state(intent, message)
-
-
-def _check_savable(scope: Scope, intent: Json, method: Json) -> None:
-    """Refuse a card that can't be saved where the payment is to save it."""
-    saves = intent["setup_future_usage"] and intent["customer"] and method["type"] == "card"
-    if saves and method["customer"] is None and not scope.hidden(method["id"]).get("card"):
-        raise payment_methods.spent()
 
 
 def _needs_action(scope: Scope, intent: Json, method: Json, *, off_session: bool) -> bool:

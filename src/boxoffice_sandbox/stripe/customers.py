@@ -19,7 +19,7 @@ from boxoffice_sandbox.stripe.lists import Condition, field_is, list_page
 from boxoffice_sandbox.stripe.lookup import customer_named
 from boxoffice_sandbox.stripe.routing import Endpoint
 from boxoffice_sandbox.stripe.search import SEARCH, search_page
-from boxoffice_sandbox.stripe.shapes import ADDRESS, SHIPPING
+from boxoffice_sandbox.stripe.shapes import ADDRESS, NO_ADDRESS, SHIPPING
 
 Json = dict[str, Any]
 
@@ -81,9 +81,12 @@ def create(scope: Scope, params: Json) -> Json:
 
 
 def _apply(scope: Scope, customer: Json, params: Json) -> None:
-    for name in (*_TEXTS, "address", "preferred_locales", "shipping"):
+    for name in (*_TEXTS, "preferred_locales", "shipping"):
         if name in params:
             customer[name] = params[name]
+    if "address" in params:
+        address = params["address"]
+        customer["address"] = None if address is None else NO_ADDRESS | address
     if "metadata" in params:
         customer["metadata"] = merged_metadata(customer["metadata"], params["metadata"])
     if "default_payment_method" in params.get("invoice_settings", {}):

@@ -35,14 +35,6 @@ _CANCELLABLE = (
     "processing",
 )
 _CHANGEABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
-_PUBLIC_FIELDS = """
-id object amount amount_details automatic_payment_methods canceled_at cancellation_reason
-capture_method client_secret confirmation_method created currency description
-last_payment_error latest_charge livemode next_action payment_method
-payment_method_configuration_details payment_method_types processing receipt_email
-setup_future_usage shipping status
-"""
-_PUBLIC = frozenset(_PUBLIC_FIELDS.split())
 _DEFAULT_OPTIONS: Json = {
     "card": {
         "installments": None,
@@ -189,7 +181,7 @@ def _set_method(scope: Scope, intent: Json, params: Json) -> None:
 def _shown(scope: Scope, intent: Json) -> Json:
     if not scope.publishable:
         return intent
-    return {name: value for name, value in intent.items() if name in _PUBLIC}
+    return intents.public(intent)
 
 
 def _named(scope: Scope, intent_id: str) -> Json:

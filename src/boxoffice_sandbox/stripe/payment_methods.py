@@ -16,12 +16,12 @@ from boxoffice_sandbox.stripe.shapes import (
     KNOWN_METHOD_TYPES,
     METHOD_MEMBERS,
     METHOD_TYPES,
+    NO_ADDRESS,
 )
 
 Json = dict[str, Any]
 
 _REDISPLAY = Str(one_of=("always", "limited", "unspecified"))
-_NO_ADDRESS = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
 _BANK_CODES = {
     "abn_amro": "ABNANL2A",
     "asn_bank": "ASNBNL21",
@@ -41,7 +41,7 @@ def billing_details(given: Json | None) -> Json:
     """Return complete billing details; what isn't given is null."""
     details: Json = {"address": None, "email": None, "name": None, "phone": None, "tax_id": None}
     details |= given or {}
-    details["address"] = {**_NO_ADDRESS, **(details["address"] or {})}
+    details["address"] = {**NO_ADDRESS, **(details["address"] or {})}
     return details
 
 

@@ -13,6 +13,15 @@ from boxoffice_sandbox.stripe.routing import Endpoint
 
 Json = dict[str, Any]
 
+_TO_A_CARD: Json = {
+    "card": {
+        "reference_status": "pending",
+        "reference_type": "acquirer_reference_number",
+        "type": "refund",
+    },
+    "type": "card",
+}
+
 
 def create(scope: Scope, params: Json) -> Json:
     """Give back all or a part of a charge."""
@@ -62,38 +71,11 @@ def _check_refundable(charge: Json) -> None:
 
 def refund_now(scope: Scope, charge: Json, amount: int, params: Json) -> Json:
     """Make the refund; whether it may be was checked before."""
-    card = CARDS.get(scope.hidden(charge["payment_method"]).get("card", ""))
-    behaviour = card.refund if card is not None else "succeeded"
-    kind = "card" if card is not None else charge["payment_method_details"]["type"]
-    refund = {
-        "id": scope.new_id("re_3"),
-        "object": "refund",
-        "amount": amount,
-        "balance_transaction": None,
-        "charge": charge["id"],
-        "created": scope.now,
-        "currency": charge["currency"],
-        "customer": charge["customer"],
-        "metadata": merged_metadata({}, params.get("metadata")),
-        "payment_intent": charge["payment_intent"],
-        "payment_method": charge["payment_method"],
-        "reason": params.get("reason"),
-        "receipt_number": None,
-        "source_transfer_reversal": None,
-        "status": "pending" if behaviour == "pending" else "succeeded",
-        "transfer_reversal": None,
-    }
-    if kind in ("card", "giropay"):
-        members = {"reference_status": "pending", "reference_type": "acquirer_reference_number"}
-        refund["destination_details"] = {
-            "type": kind,
-            kind: {**members, "type": "refund"} if kind == "card" else {},
-        }
+    refund = _new_refund(scope, charge, amount, params)
     refund["balance_transaction"] = balance.record(
         scope, kind="refund", source=refund, amount=-amount
     )
     scope.save(refund)
-    scope.hide(refund["id"], behaviour=behaviour)
     before = {name: charge[name] for name in ("amount_refunded", "refunded")}
     charge["amount_refunded"] += amount
     charge["refunded"] = charge["amount_refunded"] == charge["amount"]
@@ -102,6 +84,29 @@ def refund_now(scope: Scope, charge: Json, amount: int, params: Json) -> Json:
     changed = {name: value for name, value in before.items() if charge[name] != value}
     scope.emit("charge.refunded", charge, changed)
     return refund
+
+
+def _new_refund(scope: Scope, charge: Json, amount: int, params: Json) -> Json:
+    card = CARDS.get(scope.hidden(charge["payment_method"]).get("card", ""))
+    return {
+        "id": scope.new_id("re_3"),
+        "object": "refund",
+        "amount": amount,
+        "balance_transaction": None,
+        "charge": charge["id"],
+        "created": scope.now,
+        "currency": charge["currency"],
+        "customer": charge["customer"],
+        **({} if card is None else {"destination_details": _TO_A_CARD}),
+        "metadata": merged_metadata({}, params.get("metadata")),
+        "payment_intent": charge["payment_intent"],
+        "payment_method": charge["payment_method"],
+        "reason": params.get("reason"),
+        "receipt_number": None,
+        "source_transfer_reversal": None,
+        "status": "pending" if card is not None and card.refund == "pending" else "succeeded",
+        "transfer_reversal": None,
+    }
 
 
 def finish(scope: Scope, refund: Json, *, succeeded: bool) -> Json:

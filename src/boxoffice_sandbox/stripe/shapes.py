@@ -11,6 +11,7 @@ _ADDRESS_MEMBERS: dict[str, Shape] = {
     name: Str(clearable=True)
     for name in ("city", "country", "line1", "line2", "postal_code", "state")
 }
+NO_ADDRESS: dict[str, str | None] = dict.fromkeys(_ADDRESS_MEMBERS)
 ADDRESS = Obj(members=_ADDRESS_MEMBERS, clearable=True)
 SHIPPING = Obj(
     members={
@@ -30,16 +31,16 @@ BILLING_DETAILS = Obj(
         "phone": Str(clearable=True),
     }
 )
-CARD_NUMBER = Obj(
-    members={
-        "number": Str(required=True),
-        "exp_month": Int(required=True),
-        "exp_year": Int(required=True),
-        "cvc": Str(),
-    }
-)
 METHOD_MEMBERS: dict[str, Shape] = {
-    "card": Obj(members={"token": Str(), **CARD_NUMBER.members}),
+    "card": Obj(
+        members={
+            "token": Str(),
+            "number": Str(),
+            "exp_month": Int(),
+            "exp_year": Int(),
+            "cvc": Str(),
+        }
+    ),
     "bancontact": Obj(),
     "giropay": Obj(),
     "ideal": Obj(members={"bank": Str()}),

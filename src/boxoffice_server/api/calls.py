@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import grpc
 import structlog
@@ -57,7 +57,7 @@ class Calls(grpc.aio.ServerInterceptor):
     def __init__(self, metrics: CallMetrics) -> None:
         self._metrics = metrics
         self._log = structlog.get_logger(part="calls")
-        self._wrapped: dict[str, "Handler"] = {}
+        self._wrapped: dict[str, Handler] = {}
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -100,7 +100,8 @@ class Calls(grpc.aio.ServerInterceptor):
         async def call(request: object, context: Context) -> object:
             started = time.perf_counter()
             async with self._around(method, "unary", context):
-                remaining = context.time_remaining()
+                # None without a deadline, which the published types leave out.
+                remaining = cast("float | None", context.time_remaining())
                 if remaining is not None and remaining <= MOST_SECONDS:
                     # gRPC itself ends the call when its own deadline passes.
                     response = await inner(request, context)

@@ -8,7 +8,7 @@ from boxoffice_server.api import convert
 from boxoffice_server.api.context import Context
 from boxoffice_server.api.products import ProductMethods, check_etag, mask_violations
 from boxoffice_server.api.requests import Faults, page_limit, read_page_token, write_page_token
-from boxoffice_server.api.tasks import TaskMethods
+from boxoffice_server.api.tasks import Listen, TaskMethods
 from boxoffice_server.api.watch import watch
 from boxoffice_server.api.writes import Writes
 from boxoffice_server.domain.errors import BoxofficeError, Reason
@@ -34,11 +34,14 @@ class OrdersServicer(  # type: ignore[misc]
         clock: Clock,
         writes: Writes,
         feed: FrameSource,
+        listen: Listen,
         draining: asyncio.Event,
         leases: LeasePolicy,
     ) -> None:
         ProductMethods.__init__(self, store=store, clock=clock, writes=writes)
-        TaskMethods.__init__(self, store=store, clock=clock, draining=draining, leases=leases)
+        TaskMethods.__init__(
+            self, store=store, clock=clock, listen=listen, draining=draining, leases=leases
+        )
         self._feed = feed
 
     async def GetOrder(self, request: pb.GetOrderRequest, context: Context) -> pb.GetOrderResponse:

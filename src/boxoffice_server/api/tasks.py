@@ -1,7 +1,7 @@
 """The task methods of OrdersService: offers under leases, and what comes of them."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,9 +14,9 @@ from boxoffice_server.api.context import Context
 from boxoffice_server.api.requests import Faults, page_limit, read_page_token, write_page_token
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.ids import Prefix, new_id
-from boxoffice_server.domain.order import Order
+from boxoffice_server.domain.order import Order, OrderStatus
 from boxoffice_server.domain.product import MAX_FUNCTION_NAME
-from boxoffice_server.domain.stream import Token
+from boxoffice_server.domain.stream import LogRecord, RecordKind, Token
 from boxoffice_server.domain.task import (
     ALERT_AFTER_ATTEMPTS,
     LeasePolicy,
@@ -29,9 +29,11 @@ from boxoffice_server.domain.text import MAX_USER_ID, text_violations
 from boxoffice_server.ports import Clock, Repository, Store, TaskFilter
 from boxoffice_server.settlement import settle
 
+Listen = Callable[[Callable[[Sequence[LogRecord]], None]], Callable[[], None]]
+
 MOST_FUNCTIONS = 50
 MOST_IN_FLIGHT = 100
-# However quiet the log is, workers look for tasks this often: the log's hint may be lost.
+# However quiet the log is, workers look for tasks this often.
 POLL_SECONDS = 1.0
 
 
@@ -46,14 +48,22 @@ class Offer:
 class TaskMethods:
     """Hands the tasks of paid orders to workers.
 
-    `draining` ends the streams; the workers then come back to another instance.
+    `listen` calls back with what is new in the log, `draining` ends the streams; the workers then
+    come back to another instance.
     """
 
     def __init__(
-        self, *, store: Store, clock: Clock, draining: asyncio.Event, leases: LeasePolicy
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        listen: Listen,
+        draining: asyncio.Event,
+        leases: LeasePolicy,
     ) -> None:
         self._store = store
         self._clock = clock
+        self._listen = listen
         self._draining = draining
         self._leases = leases
         self._log = structlog.get_logger(part="tasks")
@@ -61,7 +71,7 @@ class TaskMethods:
     async def ReceiveTasks(self, request: pb.ReceiveTasksRequest, context: Context) -> None:
         wanted = _Worker.read(request)
         stirred = asyncio.Event()
-        stop_listening = self._store.on_advance(stirred.set)
+        stop_listening = self._listen(lambda records: _stir(stirred, records))
         draining = asyncio.create_task(self._draining.wait())
         try:
             while not draining.done():
@@ -75,11 +85,14 @@ class TaskMethods:
 
     async def _offers(self, worker: "_Worker") -> list[Offer]:
         """Offer the worker as many tasks as it has room for. Writes only if there are any."""
-        held = await self._store.read(lambda repo: _still_held(repo, worker, self._clock))
-        worker.held = held
-        room = worker.max_in_flight - len(held)
-        due = await self._store.read(lambda repo: repo.tasks.next_available(worker.functions))
+
+        def look(repo: Repository) -> tuple[dict[str, Task], datetime | None]:
+            held = _still_held(repo, worker, self._clock)
+            return held, repo.tasks.next_available(worker.functions)
+
+        worker.held, due = await self._store.read(look)
         worker.next_time = due
+        room = worker.max_in_flight - len(worker.held)
         if not room or due is None or due > self._clock.real_now():
             return []
 
@@ -228,6 +241,15 @@ def _name_violations(names: Iterable[str]) -> list[Any]:
         if index <= MOST_FUNCTIONS:
             found += text_violations(name, f"function_names[{index}]", most=MAX_FUNCTION_NAME)
     return found
+
+
+# A paid order may have a new task, and a started one may leave its worker with room.
+_STIRRING = {OrderStatus.PAID, OrderStatus.TASK_STARTED}
+
+
+def _stir(stirred: asyncio.Event, records: Sequence[LogRecord]) -> None:
+    if any(each.kind is RecordKind.ORDER and each.status in _STIRRING for each in records):
+        stirred.set()
 
 
 def _still_held(repo: Repository, worker: _Worker, clock: Clock) -> dict[str, Task]:

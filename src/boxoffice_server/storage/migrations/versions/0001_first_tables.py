@@ -236,14 +236,14 @@ def _create_log() -> None:
         sa.Column("high_time", sa.BigInteger(), nullable=False),
         sa.Column("compacted_time", _Time, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_log_meta"),
-        sa.CheckConstraint("id = 1", name="ck_log_meta_one_row"),
+        sa.CheckConstraint("id = 1", name="one_row"),
     )
     op.create_table(
         "business_clock",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("offset_seconds", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_business_clock"),
-        sa.CheckConstraint("id = 1", name="ck_business_clock_one_row"),
+        sa.CheckConstraint("id = 1", name="one_row"),
     )
 
 
