@@ -92,7 +92,7 @@ def warm_tree(tree: Path) -> Path:
 def serving(warm_tree: Path) -> Iterator[tuple[Process, int]]:
     """A running `make serve`, and the process id of the service in it."""
     with Process(["make", "serve", "ARGS=--flag"], cwd=warm_tree) as make:
-        found = make.wait_for(r"^SERVING (\d+) (\d+) /somewhere/grpcurl \['serve', '--flag'\]$")
+        found = make.wait_for(r"^SERVING (\d+) (\d+) /somewhere/grpcurl \['serve', .*'--flag'\]$")
         assert int(found[2]) == make.pid, "something stands between make and the service"
         yield make, int(found[1])
 

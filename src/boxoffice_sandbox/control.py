@@ -1,4 +1,14 @@
-"""The control door, for tests: accounts, clock, faults and webhooks as JSON over HTTP."""
+"""The control door, for tests: accounts, clock, faults and webhooks as JSON over HTTP.
+
+POST /control/accounts/{key}         {"legacy", "webhook_url", "webhook_secret"}
+POST /control/clock                  {"advance_seconds"}
+POST /control/faults                 a Fault; GET lists them, DELETE clears them
+POST /control/webhooks               {"account", "mode", "delay_seconds"},
+                                     {"first_pause_seconds"} for all accounts
+POST /control/webhooks/release       {"account", "order": "fifo" | "reverse" | [event ids]}
+POST /control/webhooks/retry
+POST /control/events/{id}/redeliver
+"""
 
 import asyncio
 import json

@@ -22,7 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; answers the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        settings = read_settings(os.environ, sandbox=getattr(options, "sandbox", False))
+        # Only `serve` has to do with Stripe; the other commands need no key.
+        settings = read_settings(os.environ, sandbox=getattr(options, "sandbox", True))
         match options.command:
             case "serve":
                 _check_loopback(settings, plaintext=options.plaintext)

@@ -6,7 +6,8 @@ In the document:
   that start with `$ ` are commands (a trailing backslash continues them), the rest is what they
   print. Blocks of `python` run with the Python of the project's environment.
 - A block of `text` directly after an executed block is what that one prints: every line of it,
-  in this order, though other lines may come in between. `…` in a line stands for anything.
+  in this order, though other lines may come in between. `…` in a line stands for anything, and
+  the comma after a field of JSON may be left out.
 - An HTML comment right before a block changes what happens:
   `<!-- background: NAME -->` runs it in a shell of its own, which goes on running;
   `<!-- output: NAME -->` before a block of `text` waits until that shell has printed it;
@@ -37,7 +38,7 @@ OUR_VARIABLES = re.compile(r"BOXOFFICE_|COVERAGE_|PYTEST_|PYTHON(HOME|PATH)$|VIR
 # What `make` writes, and git: none of it is part of a fresh clone.
 NOT_CLONED = (".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__", "*.db*", "dist")
 # Enough for `make serve` to install everything on a slow connection.
-SECONDS = 300
+SECONDS = 120
 STOP_SECONDS = 15
 
 
@@ -240,5 +241,6 @@ def lines_pattern(expected: str) -> str:
 
 
 def line_pattern(line: str) -> str:
-    """A pattern for one line: space around it does not matter, `…` is anything."""
-    return r"^[ \t]*" + "[^\n]*".join(map(re.escape, line.strip().split("…"))) + r"[ \t]*$"
+    """A pattern for one line: `…` is anything, space around and a comma after it are nothing."""
+    parts = line.strip().removesuffix(",").split("…")
+    return r"^[ \t]*" + "[^\n]*".join(map(re.escape, parts)) + r",?[ \t]*$"

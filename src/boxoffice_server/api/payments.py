@@ -263,10 +263,7 @@ class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
         """Ask the vendor for what was recorded, and record what it said."""
         payment = recorded.payment
         try:
-            customer_id = await self._stripe_customer(recorded.customer)
-            answer = await self._gateway.create_intent(
-                IntentRequest(payment=payment, stripe_customer_id=customer_id)
-            )
+            answer = await self._intent(recorded)
         except BoxofficeError as error:
             refusal = _about(error, payment)
             if error.reason is Reason.VENDOR_REFUSED:
@@ -279,6 +276,20 @@ class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
         )
         response.client_secret = answer.client_secret
         return response
+
+    async def _intent(self, recorded: Recorded) -> IntentAnswer:
+        """Have the vendor make the intent; or read it, where a notification has told of it.
+
+        The vendor forgets keys after a day and repeats a failure that it kept under one, so what is
+        known to be there is never asked for again.
+        """
+        payment = recorded.payment
+        if payment.stripe_payment_intent_id:
+            return await self._gateway.read_intent(payment.stripe_payment_intent_id)
+        customer_id = await self._stripe_customer(recorded.customer)
+        return await self._gateway.create_intent(
+            IntentRequest(payment=payment, stripe_customer_id=customer_id)
+        )
 
     async def _stripe_customer(self, customer: Customer) -> str:
         """Answer the vendor's id of who pays; made at the user's first payment."""
