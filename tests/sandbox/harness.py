@@ -26,7 +26,8 @@ class CheckingClient(stripe.AIOHTTPClient):
     """The SDK's own HTTP client, which also checks what it sends and gets."""
 
     def __init__(self, openapi: StripeOpenApi, timeout: float = 80) -> None:
-        super().__init__(timeout=timeout)
+        # A plain connector: the SDK would read all certificates for each client otherwise.
+        super().__init__(timeout=timeout, connector=aiohttp.TCPConnector())
         self._openapi = openapi
         self._expects_bad_requests = False
         self.answers: list[tuple[int, Mapping[str, str], bytes]] = []
@@ -57,6 +58,10 @@ class CheckingClient(stripe.AIOHTTPClient):
         self.answers.append((status, answer_headers, body))
         return answer
 
+    async def close(self) -> None:
+        """Closes the connections."""
+        await super().close_async()  # type: ignore[no-untyped-call]  # the SDK's own method
+
     @property
     def last_headers(self) -> Mapping[str, str]:
         """The headers of the latest answer."""
@@ -74,13 +79,14 @@ class Desk:
         self.stripe = self.client(key)
         self._session = aiohttp.ClientSession(f"http://{address}")
 
-    def client(self, key: str, *, retries: int = 0, timeout: float = 80) -> stripe.StripeClient:
-        """A client of any key; of another timeout means of another connection too."""
-        http = self.http if timeout == 80 else CheckingClient(self.openapi, timeout)
+    def client(
+        self, key: str, *, retries: int = 0, http: CheckingClient | None = None
+    ) -> stripe.StripeClient:
+        """A client of any key."""
         return stripe.StripeClient(
             key,
             base_addresses={"api": f"http://{self.address}/stripe"},
-            http_client=http,
+            http_client=http or self.http,
             max_network_retries=retries,
         )
 
@@ -91,7 +97,7 @@ class Desk:
 
     async def close(self) -> None:
         """Closes all connections."""
-        await self.http.close_async()
+        await self.http.close()
         await self._session.close()
 
     async def control(self, path: str, body: Json | None = None, *, verb: str = "POST") -> Json:
@@ -127,14 +133,20 @@ class Desk:
         page = await self.stripe.v1.events.list_async({"limit": 100})
         return [event.type for event in reversed(page.data)]
 
+    async def event(self, event_type: str) -> Json:
+        """The account's newest event of a type."""
+        page = await self.stripe.v1.events.list_async({"type": event_type, "limit": 1})
+        found: Json = page.data[0].to_dict()
+        return found
+
     async def new_customer(self) -> str:
         """Makes a customer and returns its id."""
         return (await self.stripe.v1.customers.create_async({"name": "Jenny Rosen"})).id
 
     async def new_payment(self, **params: Any) -> stripe.PaymentIntent:  # noqa: ANN401
         """Makes a payment intent of 10.00 eur by card, or as asked."""
-        asked = {"amount": 1000, "currency": "eur", "payment_method_types": ["card"], **params}
-        return await self.stripe.v1.payment_intents.create_async(asked)  # type: ignore[arg-type]
+        asked: Any = {"amount": 1000, "currency": "eur", "payment_method_types": ["card"]}
+        return await self.stripe.v1.payment_intents.create_async(asked | params)
 
 
 class Listener:

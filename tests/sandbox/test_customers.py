@@ -33,8 +33,8 @@ async def test_update_names_the_previous_values_in_its_event(desk: Desk) -> None
     """The event of an update tells what it was before."""
     customer = await desk.stripe.v1.customers.create_async({"name": "Old"})
     await desk.stripe.v1.customers.update_async(customer.id, {"name": "New"})
-    events = await desk.stripe.v1.events.list_async({"type": "customer.updated"})
-    assert events.data[0].data.previous_attributes == {"name": "Old"}
+    event = await desk.event("customer.updated")
+    assert event["data"]["previous_attributes"] == {"name": "Old"}
 
 
 async def test_deleted_customer_is_still_there_as_deleted(desk: Desk) -> None:

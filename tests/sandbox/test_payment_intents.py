@@ -1,0 +1,266 @@
+"""Card payments with PaymentIntents through the official SDK."""
+
+from typing import Any
+
+import pytest
+import stripe
+
+from tests.sandbox.harness import Desk
+
+
+async def test_created_intent_has_what_was_asked(desk: Desk) -> None:
+    """Description, receipt, statement suffix and metadata stay; the currency is lower case."""
+    intent = await desk.new_payment(
+        currency="EUR",
+        description="Wellness exam",
+        receipt_email="jenny@example.com",
+        statement_descriptor_suffix="EXAM",
+        setup_future_usage="off_session",
+        metadata={"order_id": "ord_1"},
+    )
+    assert (intent.currency, intent.status) == ("eur", "requires_payment_method")
+    assert intent.description == "Wellness exam"
+    assert intent.statement_descriptor_suffix == "EXAM"
+    assert intent.setup_future_usage == "off_session"
+    assert intent.client_secret is not None
+    assert intent.client_secret.startswith(f"{intent.id}_secret_")
+    assert await desk.events() == ["payment_intent.created"]
+
+
+@pytest.mark.parametrize(
+    ("currency", "types"), [("usd", ["card"]), ("eur", ["card", "bancontact", "ideal"])]
+)
+async def test_methods_are_automatic_when_none_are_named(
+    desk: Desk, currency: str, types: list[str]
+) -> None:
+    """Without types the account's methods for the currency are offered."""
+    intent = await desk.stripe.v1.payment_intents.create_async(
+        {"amount": 1000, "currency": currency}
+    )
+    assert intent.payment_method_types == types
+    assert intent.automatic_payment_methods is not None
+    assert intent.automatic_payment_methods.enabled
+
+
+async def test_automatic_methods_need_a_way_back(desk: Desk) -> None:
+    """An intent that may redirect isn't confirmed without a return_url."""
+    intent = await desk.stripe.v1.payment_intents.create_async({"amount": 999, "currency": "usd"})
+    confirm = desk.stripe.v1.payment_intents.confirm_async
+    with pytest.raises(stripe.InvalidRequestError, match="return_url"):
+        await confirm(intent.id, {"payment_method": "pm_card_visa"})
+    paid = await confirm(
+        intent.id, {"payment_method": "pm_card_visa", "return_url": "https://example.com/"}
+    )
+    assert paid.status == "succeeded"
+
+
+async def test_confirmed_intent_leaves_a_charge(desk: Desk) -> None:
+    """The charge copies customer, description and metadata, and is paid."""
+    customer = await desk.new_customer()
+    intent = await desk.new_payment(
+        customer=customer, description="Exam", metadata={"order_id": "ord_1"}
+    )
+    paid = await desk.stripe.v1.payment_intents.confirm_async(
+        intent.id,
+        {"payment_method": "pm_card_visa", "expand": ["latest_charge.balance_transaction"]},
+    )
+    assert (paid.status, paid.amount_received) == ("succeeded", 1000)
+    charge = paid.latest_charge
+    assert isinstance(charge, stripe.Charge)
+    assert charge.metadata.to_dict() == {"order_id": "ord_1"}
+    assert (charge.customer, charge.description, charge.paid) == (customer, "Exam", True)
+    assert isinstance(charge.balance_transaction, stripe.BalanceTransaction)
+    assert charge.balance_transaction.net == 1000 - 59
+    assert await desk.events() == [
+        "customer.created",
+        "payment_intent.created",
+        "charge.succeeded",
+        "charge.updated",
+        "payment_intent.succeeded",
+    ]
+
+
+async def test_method_is_saved_for_future_usage(desk: Desk) -> None:
+    """setup_future_usage attaches the method to the customer when the payment succeeds."""
+    customer = await desk.new_customer()
+    await desk.new_payment(
+        customer=customer,
+        setup_future_usage="off_session",
+        payment_method="pm_card_visa",
+        confirm=True,
+    )
+    methods = await desk.stripe.v1.payment_methods.list_async({"customer": customer})
+    assert len(methods.data) == 1
+    again = await desk.new_payment(
+        customer=customer, payment_method=methods.data[0].id, off_session=True, confirm=True
+    )
+    assert again.status == "succeeded"
+
+
+async def test_unsaved_method_pays_once(desk: Desk) -> None:
+    """A method without a customer is used up by its payment."""
+    method = await desk.stripe.v1.payment_methods.create_async(
+        {"type": "card", "card": {"token": "tok_visa"}}
+    )
+    await desk.new_payment(payment_method=method.id, confirm=True)
+    with pytest.raises(stripe.InvalidRequestError, match="previously used"):
+        await desk.new_payment(payment_method=method.id, confirm=True)
+
+
+async def test_off_session_without_confirm_is_refused(desk: Desk) -> None:
+    """off_session only means something while confirming."""
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await desk.new_payment(off_session=True)
+    assert refused.value.param == "off_session"
+
+
+async def test_method_of_another_customer_does_not_pay(desk: Desk) -> None:
+    """A saved method pays for its own customer only."""
+    owner, other = await desk.new_customer(), await desk.new_customer()
+    method = await desk.stripe.v1.payment_methods.attach_async("pm_card_visa", {"customer": owner})
+    with pytest.raises(stripe.InvalidRequestError, match="does not have a payment method"):
+        await desk.new_payment(customer=other, payment_method=method.id, confirm=True)
+    with pytest.raises(stripe.InvalidRequestError, match="Please include the Customer"):
+        await desk.new_payment(payment_method=method.id, confirm=True)
+
+
+async def test_succeeded_intent_is_not_confirmed_again(desk: Desk) -> None:
+    """The error carries the intent."""
+    intent = await desk.new_payment(payment_method="pm_card_visa", confirm=True)
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await desk.stripe.v1.payment_intents.confirm_async(intent.id)
+    assert refused.value.code == "payment_intent_unexpected_state"
+    assert refused.value.error is not None
+    assert refused.value.error.payment_intent is not None
+    assert refused.value.error.payment_intent.status == "succeeded"
+
+
+async def test_confirming_without_a_method_is_refused(desk: Desk) -> None:
+    """There is nothing to take the money from."""
+    intent = await desk.new_payment()
+    with pytest.raises(stripe.InvalidRequestError, match="missing a payment method"):
+        await desk.stripe.v1.payment_intents.confirm_async(intent.id)
+
+
+async def test_update_changes_amount_until_paid(desk: Desk) -> None:
+    """Metadata may change afterwards, the amount may not."""
+    update = desk.stripe.v1.payment_intents.update_async
+    intent = await desk.new_payment()
+    changed = await update(intent.id, {"amount": 2000, "payment_method": "pm_card_visa"})
+    assert (changed.amount, changed.status) == (2000, "requires_confirmation")
+    await desk.stripe.v1.payment_intents.confirm_async(intent.id)
+    tagged = await update(intent.id, {"metadata": {"a": "b"}})
+    assert tagged.metadata.to_dict() == {"a": "b"}
+    with pytest.raises(stripe.InvalidRequestError, match="could not be updated"):
+        await update(intent.id, {"amount": 3000})
+
+
+async def test_browser_confirms_with_the_client_secret(desk: Desk) -> None:
+    """A publishable key sees and confirms one intent, with its secret, and no more."""
+    intent = await desk.new_payment(metadata={"order_id": "o1"})
+    assert intent.client_secret is not None
+    browser = desk.publishable.v1.payment_intents
+    seen = await browser.retrieve_async(intent.id, {"client_secret": intent.client_secret})
+    assert "metadata" not in seen
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await browser.retrieve_async(intent.id, {"client_secret": f"{intent.id}_secret_x"})
+    assert refused.value.param == "client_secret"
+    with pytest.raises(stripe.InvalidRequestError, match="client_secret"):
+        await browser.retrieve_async(intent.id)
+    with pytest.raises(stripe.PermissionError) as forbidden:
+        await browser.create_async({"amount": 1000, "currency": "eur"})
+    assert forbidden.value.error is not None
+    assert forbidden.value.error.code == "secret_key_required"
+    secret = {"client_secret": intent.client_secret}
+    bad: Any = {**secret, "payment_method": "pm_card_chargeDeclined"}
+    good: Any = {**secret, "payment_method": "pm_card_visa"}
+    with pytest.raises(stripe.CardError) as declined:
+        await browser.confirm_async(intent.id, bad)
+    assert declined.value.error is not None
+    assert declined.value.error.payment_intent is not None
+    assert "metadata" not in declined.value.error.payment_intent
+    paid = await browser.confirm_async(intent.id, good)
+    assert paid.status == "succeeded"
+
+
+async def test_manual_capture_holds_then_takes(desk: Desk) -> None:
+    """A held payment is captured in full."""
+    held = await desk.new_payment(
+        capture_method="manual", payment_method="pm_card_visa", confirm=True
+    )
+    assert (held.status, held.amount_capturable) == ("requires_capture", 1000)
+    paid = await desk.stripe.v1.payment_intents.capture_async(held.id)
+    assert (paid.status, paid.amount_received, paid.amount_capturable) == ("succeeded", 1000, 0)
+    assert await desk.events() == [
+        "payment_intent.created",
+        "charge.succeeded",
+        "payment_intent.amount_capturable_updated",
+        "charge.captured",
+        "charge.updated",
+        "payment_intent.succeeded",
+    ]
+
+
+async def test_partial_capture_gives_the_rest_back(desk: Desk) -> None:
+    """The charge shows what was taken; more than was held is refused."""
+    held = await desk.new_payment(
+        capture_method="manual", payment_method="pm_card_visa", confirm=True
+    )
+    capture = desk.stripe.v1.payment_intents.capture_async
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await capture(held.id, {"amount_to_capture": 1001})
+    assert (refused.value.code, refused.value.param) == ("amount_too_large", "amount_to_capture")
+    paid = await capture(held.id, {"amount_to_capture": 400, "expand": ["latest_charge"]})
+    assert isinstance(paid.latest_charge, stripe.Charge)
+    assert paid.amount_received == 400
+    assert (paid.latest_charge.amount_captured, paid.latest_charge.amount_refunded) == (400, 600)
+    with pytest.raises(stripe.InvalidRequestError, match="could not be captured"):
+        await capture(held.id)
+
+
+async def test_voided_hold_is_given_back(desk: Desk) -> None:
+    """Cancelling a held payment releases its charge."""
+    held = await desk.new_payment(
+        capture_method="manual", payment_method="pm_card_visa", confirm=True
+    )
+    gone = await desk.stripe.v1.payment_intents.cancel_async(held.id, {"expand": ["latest_charge"]})
+    assert (gone.status, gone.amount_capturable) == ("canceled", 0)
+    assert isinstance(gone.latest_charge, stripe.Charge)
+    assert (gone.latest_charge.refunded, gone.latest_charge.captured) == (True, False)
+
+
+async def test_cancelled_intent_keeps_its_reason(desk: Desk) -> None:
+    """A paid one can't be cancelled."""
+    intent = await desk.new_payment()
+    cancel = desk.stripe.v1.payment_intents.cancel_async
+    gone = await cancel(intent.id, {"cancellation_reason": "requested_by_customer"})
+    assert (gone.status, gone.cancellation_reason) == ("canceled", "requested_by_customer")
+    assert gone.canceled_at is not None
+    paid = await desk.new_payment(payment_method="pm_card_visa", confirm=True)
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await cancel(paid.id)
+    assert refused.value.code == "payment_intent_unexpected_state"
+
+
+async def test_dispute_card_is_disputed(desk: Desk) -> None:
+    """The bank takes the money back, with a fee, and may be won over."""
+    paid = await desk.new_payment(payment_method="pm_card_createDispute", confirm=True)
+    dispute = (await desk.stripe.v1.disputes.list_async({"payment_intent": paid.id})).data[0]
+    assert (dispute.amount, dispute.status, dispute.reason) == (
+        1000,
+        "needs_response",
+        "fraudulent",
+    )
+    assert dispute.balance_transactions[0].fee == 1500
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await desk.stripe.v1.refunds.create_async({"payment_intent": paid.id})
+    assert refused.value.code == "charge_disputed"
+    answered = await desk.stripe.v1.disputes.update_async(
+        dispute.id, {"evidence": {"uncategorized_text": "They came."}}
+    )
+    assert answered.status == "under_review"
+    assert (await desk.control(f"disputes/{dispute.id}/win"))["status"] == "won"
+    assert (await desk.events())[-2:] == [
+        "charge.dispute.closed",
+        "charge.dispute.funds_reinstated",
+    ]
