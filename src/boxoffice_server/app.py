@@ -20,6 +20,7 @@ from boxoffice_server.clock import BusinessClock
 from boxoffice_server.domain.notification import Source
 from boxoffice_server.domain.stream import LogRecord, RecordKind
 from boxoffice_server.domain.task import LeasePolicy
+from boxoffice_server.housekeeping import Housekeeping
 from boxoffice_server.http import HttpPort
 from boxoffice_server.intake import Intake
 from boxoffice_server.settings import Address, Settings
@@ -54,6 +55,7 @@ class Application:
         self._store = store = create_store(settings.database_url, encode=encode_event)
         self._feed = Feed(store=store, clock=clock)
         self._feed.listen(self._follow_clock)
+        self._housekeeping = Housekeeping(store=store, clock=clock)
         self._gateway = StripeGateway(
             api_key=settings.stripe_api_key.reveal(), api_base=settings.stripe_api_base
         )
@@ -101,6 +103,8 @@ class Application:
             opened.push_async_callback(self._store.close)
             opened.push_async_callback(self._gateway.close)
             self._clock.set_offset(await self._store.read(lambda repo: repo.log.clock_offset()))
+            self._housekeeping.start()
+            opened.push_async_callback(self._housekeeping.stop)
             await self._feed.start()
             opened.push_async_callback(self._feed.stop)
             opened.push_async_callback(self._payments.close)

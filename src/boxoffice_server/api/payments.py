@@ -257,7 +257,16 @@ class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
         task = asyncio.create_task(work)
         self._own.add(task)
         task.add_done_callback(self._own.discard)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(self._tell_unheard)
+            raise
+
+    def _tell_unheard(self, task: asyncio.Task[Any]) -> None:
+        """Log how a call ended whose caller has left, if it failed."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.warning("a call failed after its caller had left", exc_info=error)
 
     async def _ask(self, recorded: Recorded) -> pb.CreatePaymentIntentResponse:
         """Ask the vendor for what was recorded, and record what it said."""
