@@ -7,6 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from boxoffice_server.domain.errors import BoxofficeError
 from boxoffice_server.settings import Settings, SettingsError, read_settings
 
 if TYPE_CHECKING:
@@ -89,8 +90,7 @@ async def _serve(settings: Settings, options: argparse.Namespace) -> int:
     try:
         return await _run(settings, options, sandbox, stop)
     except SandboxError as error:
-        print(f"boxoffice: {error}", file=sys.stderr)
-        return EXIT_FAILURE
+        return _fail(str(error))
     finally:
         if sandbox is not None:
             await sandbox.stop()
@@ -117,9 +117,10 @@ async def _run(
             await asyncio.to_thread(migrate, settings.database_url)
             application = Application(settings)
             doors = await application.start()
-    except (SchemaOutdated, StartError, StoreLocked) as error:
-        print(f"boxoffice: {error}", file=sys.stderr)
-        return EXIT_FAILURE
+    except SchemaOutdated as error:
+        return _fail(f"{error}: run `boxoffice migrate`, or serve with --migrate")
+    except (StartError, StoreLocked, BoxofficeError, OSError) as error:
+        return _fail(_say(error))
     try:
         if sandbox is not None:
             await sandbox.wait_ready()
@@ -162,11 +163,22 @@ def _migrate(settings: Settings) -> int:
 
     try:
         migrate(settings.database_url)
-    except StoreLocked as error:
-        print(f"boxoffice: {error}", file=sys.stderr)
-        return EXIT_FAILURE
+    except (StoreLocked, BoxofficeError, OSError) as error:
+        return _fail(_say(error))
     print("the database is up to date")
     return 0
+
+
+def _say(error: Exception) -> str:
+    """Say why there is no store to start on. What an address holds is not shown."""
+    if isinstance(error, BoxofficeError):
+        return f"{error.message}: BOXOFFICE_DATABASE_URL says where it is"
+    return str(error)
+
+
+def _fail(message: str) -> int:
+    print(f"boxoffice: {message}", file=sys.stderr)
+    return EXIT_FAILURE
 
 
 def _health(settings: Settings) -> int:
@@ -174,8 +186,11 @@ def _health(settings: Settings) -> int:
     import grpc  # noqa: PLC0415
     from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
 
-    port = settings.grpc_address.port
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    # A service that listens everywhere is asked on loopback.
+    local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 -- recognised, not bound
+    address = settings.grpc_address
+    host = local.get(address.host, address.host)
+    with grpc.insecure_channel(f"{host}:{address.port}") as channel:
         try:
             # The stub's published types leave its methods out.
             answer = health_pb2_grpc.HealthStub(channel).Check(  # type: ignore[attr-defined]

@@ -30,6 +30,8 @@ from boxoffice_server.vendors.stripe.gateway import StripeGateway
 from boxoffice_server.vendors.stripe.notifications import StripeNotificationSource
 
 DEVELOPMENT_CALLER = "development"
+# After the grace, for what was asked of Stripe and is not answered.
+LAST_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +109,7 @@ class Application:
             opened.push_async_callback(self._housekeeping.stop)
             await self._feed.start()
             opened.push_async_callback(self._feed.stop)
-            opened.push_async_callback(self._payments.close)
+            opened.push_async_callback(self._close_payments)
             doors = await self._take_ports(opened)
             await self._grpc.start()
             self._opened = opened.pop_all()
@@ -119,6 +121,8 @@ class Application:
             port = self._grpc.listen(str(wanted))
         except RuntimeError as error:
             raise StartError(f"BOXOFFICE_GRPC_ADDRESS {wanted} can't be listened on") from error
+        # Webhooks are taken, and health is told over HTTP, until the last call has ended.
+        opened.push_async_callback(self._http.stop)
         opened.push_async_callback(self._grpc.drain, self._settings.drain_grace.total_seconds())
         try:
             http = await self._http.start()
@@ -127,8 +131,6 @@ class Application:
                 f"BOXOFFICE_HTTP_ADDRESS {self._settings.http_address} can't be listened on: "
                 f"{error.strerror}"
             ) from error
-        finally:
-            opened.push_async_callback(self._http.stop)
         return Doors(grpc=Address(host=wanted.host, port=port), http=http)
 
     async def stop(self) -> None:
@@ -136,6 +138,14 @@ class Application:
         self._draining.set()
         self._feed.drain()
         await self._opened.aclose()
+
+    async def _close_payments(self) -> None:
+        try:
+            async with asyncio.timeout(LAST_SECONDS):
+                await self._payments.close()
+        except TimeoutError:
+            # Stripe is silent and the grace is over. Whoever asked asks again, under the same key.
+            pass
 
     def _follow_clock(self, records: Sequence[LogRecord]) -> None:
         """Follow the offset of business time, whichever instance was told of it."""

@@ -71,7 +71,7 @@ class Intake:
             delivered = await self._store.write(keep)
         except _KeptMeanwhileError:
             delivered = await self._store.write(keep)
-        if offset is not None:
+        if offset is not None and not delivered.duplicate:
             self._clock.set_offset(offset)
         self._tell(delivered)
         return delivered

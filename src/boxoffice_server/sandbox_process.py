@@ -4,10 +4,11 @@ import asyncio
 import sys
 from pathlib import Path
 
-from boxoffice_server.settings import Settings
+from boxoffice_server.settings import Address, Settings
 
 READY_SECONDS = 20.0
-STOP_SECONDS = 3.0
+# It keeps everything in its file, so a hard end costs it nothing.
+STOP_SECONDS = 0.5
 
 
 class SandboxError(Exception):
@@ -22,8 +23,9 @@ class SandboxProcess:
     with it however the service ends.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, address: Address) -> None:
         self._process = process
+        self._address = address
 
     @classmethod
     async def start(cls, settings: Settings) -> "SandboxProcess":
@@ -46,7 +48,7 @@ class SandboxProcess:
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
-        return cls(process)
+        return cls(process, settings.sandbox_address)
 
     async def wait_ready(self) -> None:
         """Wait until it listens."""
@@ -58,7 +60,10 @@ class SandboxProcess:
         except TimeoutError as error:
             raise SandboxError("the sandbox did not start in time") from error
         if not line.rstrip().endswith(b"READY"):
-            raise SandboxError("the sandbox did not start")
+            raise SandboxError(
+                "the sandbox did not start; BOXOFFICE_SANDBOX_ADDRESS says that it is to listen on "
+                f"{self._address}"
+            )
 
     async def wait(self) -> int:
         """Wait until it ends."""

@@ -77,16 +77,15 @@ class GrpcServer:
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
 
     async def drain(self, grace_seconds: float) -> None:
-        """Say that no new calls are wanted, let the running ones end, and stop.
+        """Take no new calls, let the running ones end, and stop.
 
         Health Watches would keep a graceful stop waiting to its end, so the wait is for our own
         calls only, and what is left then is cut.
         """
         await self._health.enter_graceful_shutdown()
-        try:
-            async with asyncio.timeout(grace_seconds):
-                await self._calls.wait_idle()
-        except TimeoutError:
-            # The grace is over: what still runs is ended by the stop.
-            pass
+        stopping = asyncio.create_task(self._server.stop(grace_seconds))
+        idle = asyncio.create_task(self._calls.wait_idle())
+        await asyncio.wait({stopping, idle}, return_when=asyncio.FIRST_COMPLETED)
+        idle.cancel()
         await self._server.stop(0)
+        await stopping

@@ -7,7 +7,6 @@ from typing import Any, Literal, Protocol
 
 import grpc
 import structlog
-from google.protobuf.descriptor import Descriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -52,33 +51,12 @@ class WatchRequest(Protocol):
     ) -> Literal["resume_token", "start_position", "start_time"] | None: ...
 
 
-class WatchResponse(Protocol):
-    """The type of a Watch response: all have the same fields, 2 to 11."""
-
-    DESCRIPTOR: Descriptor
-
-    def __call__(
-        self,
-        *,
-        resume_token: str,
-        through: int,
-        prev_through: int,
-        head: int,
-        server_time: Timestamp,
-        more: bool,
-        progress: streams_pb2.Progress | None,
-        caught_up: streams_pb2.CaughtUp | None,
-        fell_behind: streams_pb2.FellBehind | None,
-        going_away: streams_pb2.GoingAway | None,
-    ) -> Message: ...
-
-
 async def watch(
     context: Context,
     frames: FrameSource,
     wanted: LogFilter,
     request: WatchRequest,
-    response_type: WatchResponse,
+    response_type: type[Message],
     *,
     write_deadline: timedelta = WRITE_DEADLINE,
 ) -> None:
@@ -148,7 +126,7 @@ def read_silence(request: WatchRequest) -> timedelta:
     return silence
 
 
-def to_bytes(frame: Frame, response_type: WatchResponse) -> bytes:
+def to_bytes(frame: Frame, response_type: type[Message]) -> bytes:
     """Write a frame as a response: its events are field 1 already, the rest follows."""
     progress = caught_up = fell_behind = going_away = None
     match frame.mark:
@@ -166,7 +144,9 @@ def to_bytes(frame: Frame, response_type: WatchResponse) -> bytes:
             going_away = streams_pb2.GoingAway(
                 retry_after=_duration(frame.mark.retry_after), reason=frame.mark.reason
             )
-    response = response_type(
+    # All Watch responses have these fields; no type says so.
+    make: Any = response_type
+    response: Message = make(
         resume_token=frame.resume_token,
         through=frame.through,
         prev_through=frame.prev_through,
@@ -218,7 +198,7 @@ class _Ending:
         )
 
 
-def _position_field(response_type: WatchResponse) -> int:
+def _position_field(response_type: type[Message]) -> int:
     event = response_type.DESCRIPTOR.fields_by_name["events"].message_type
     if event is None:
         raise AssertionError("the events of a Watch response are messages")

@@ -24,7 +24,10 @@ class NotificationState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedNotification:
-    """A notification whose signature held. `resource_id` may be empty."""
+    """A notification whose signature held. `resource_id` may be empty.
+
+    `body` is as it came, but for client secrets, which are never kept.
+    """
 
     source: Source
     vendor_event_id: str

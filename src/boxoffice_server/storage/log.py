@@ -28,14 +28,18 @@ from boxoffice_server.domain.stream import (
     check_position,
 )
 from boxoffice_server.storage.codecs import Values
-from boxoffice_server.storage.rows import dialect_insert
+from boxoffice_server.storage.rows import insert_if_absent, insert_unless_there
 from boxoffice_server.storage.tables import business_clock, log, log_meta
 from boxoffice_server.storage.times import from_microseconds, to_microseconds
 
 Encode = Callable[[OrderEvent | Product], bytes]
 """Serialises an event as callers get it, but for its position."""
 
-# In the order in which `_record` takes them.
+_APPENDED = (log.c.append_id, select(log_meta.c.log_id).scalar_subquery())
+
+_KINDS = {kind.value: kind for kind in RecordKind}
+
+# In the order of LogRecord's fields.
 _RECORD = (
     log.c.position,
     log.c.group_label,
@@ -57,6 +61,7 @@ class SqlLog(ABC):
         self._connection = connection
         self._encode = encode
         self._group = uuid.uuid4().hex
+        self._log_id: uuid.UUID | None = None
         self._furthest = 0
         self.appended = False
 
@@ -100,7 +105,8 @@ class SqlLog(ABC):
         # An event that was there before may lie before others of this transaction; the token must
         # lie behind them all.
         self._furthest = max(self._furthest, number)
-        return Token(log_id=self.bounds().log_id, kind=self._token_kind, number=self._furthest)
+        log_id = self._log_id or self.bounds().log_id
+        return Token(log_id=log_id, kind=self._token_kind, number=self._furthest)
 
     def clock_offset(self) -> int:
         offset: int = self._connection.execute(select(business_clock.c.offset_seconds)).scalar_one()
@@ -145,9 +151,11 @@ class SqlLog(ABC):
         raise _compacted(bounds)
 
     def position_before(self, time: datetime) -> int:
+        bounds = self.bounds()
         meta = select(log_meta.c.compacted_time)
-        if to_microseconds(time) <= self._connection.execute(meta).scalar_one():
-            raise _compacted(self.bounds())
+        dropped = self._connection.execute(meta).scalar_one()
+        if bounds.earliest > 1 and to_microseconds(time) <= dropped:
+            raise _compacted(bounds)
         return self._position_before(time)
 
     def _position_before(self, time: datetime) -> int:
@@ -188,19 +196,16 @@ class NumberedLog(SqlLog):
         return TokenKind.POSITION
 
     def _place(self, record: Values) -> int | None:
-        query = select(log_meta.c.head, log_meta.c.high_time)
-        head, high_time = self._connection.execute(query).one()
-        position = head + 1
+        query = select(log_meta.c.log_id, log_meta.c.head, log_meta.c.high_time)
+        self._log_id, head, high_time = self._connection.execute(query).one()
+        position: int = head + 1
         high_time = max(high_time, record["create_time"])
-        statement = dialect_insert(self._connection, log).on_conflict_do_nothing(
-            index_elements=["event_id"]
-        )
         values = {**record, "position": position, "high_time": high_time}
-        if self._connection.execute(statement.values(values)).rowcount != 1:
+        if not insert_if_absent(self._connection, log, values, "event_id"):
             return None
         meta = update(log_meta).values(head=position, high_time=high_time)
         self._connection.execute(meta)
-        return int(position)
+        return position
 
     def _placed(self, event_id: str) -> int:
         query = select(log.c.position).where(log.c.event_id == event_id)
@@ -215,12 +220,13 @@ class UnnumberedLog(SqlLog):
         return TokenKind.APPEND
 
     def _place(self, record: Values) -> int | None:
-        statement = dialect_insert(self._connection, log).on_conflict_do_nothing(
-            index_elements=["event_id"]
-        )
-        statement = statement.values(record).returning(log.c.append_id)
-        number: int | None = self._connection.execute(statement).scalar_one_or_none()
-        return number
+        statement = insert_unless_there(self._connection.dialect.name, log, ("event_id",))
+        row = self._connection.execute(statement.returning(*_APPENDED), record).one_or_none()
+        if row is None:
+            return None
+        append_id: int
+        append_id, self._log_id = row
+        return append_id
 
     def _placed(self, event_id: str) -> int:
         query = select(log.c.append_id).where(log.c.event_id == event_id)
@@ -257,16 +263,16 @@ def _keys(event: OrderEvent | Product) -> Values:
 def _record(row: Sequence[Any]) -> LogRecord:
     position, group, event_id, kind, subject_id, user_id, product_id, status, time, payload = row
     return LogRecord(
-        position=position,
-        group=group,
-        event_id=event_id,
-        kind=RecordKind(kind),
-        subject_id=subject_id,
-        user_id=user_id,
-        product_id=product_id,
-        status=status,
-        create_time=from_microseconds(time),
-        payload=payload,
+        position,
+        group,
+        event_id,
+        _KINDS[kind],
+        subject_id,
+        user_id,
+        product_id,
+        status,
+        from_microseconds(time),
+        payload,
     )
 
 

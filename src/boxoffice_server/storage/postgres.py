@@ -170,6 +170,10 @@ async def _migrate(url: str) -> None:
         async with engine.begin() as connection:
             await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
             await connection.run_sync(upgrade_schema)
+    except Exception as error:
+        if is_unavailable(error):
+            raise unavailable() from error
+        raise
     finally:
         await engine.dispose()
 

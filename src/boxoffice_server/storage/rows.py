@@ -1,14 +1,25 @@
 """The few things that several repositories do with rows."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Select, Table, insert, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Insert,
+    RowMapping,
+    Select,
+    Table,
+    insert,
+    update,
+)
 
 
 def insert_row(connection: Connection, table: Table, values: Mapping[str, Any]) -> None:
     """Insert a row that must not be there yet."""
-    connection.execute(insert(table).values(values))
+    connection.execute(insert(table), values)
 
 
 def insert_if_absent(
@@ -18,23 +29,20 @@ def insert_if_absent(
 
     Waits for a concurrent transaction that has inserted the same key but not ended.
     """
-    statement = dialect_insert(connection, table).values(values)
-    return connection.execute(statement.on_conflict_do_nothing(index_elements=key)).rowcount == 1
+    statement = insert_unless_there(connection.dialect.name, table, key)
+    return connection.execute(statement, values).rowcount == 1
 
 
-def dialect_insert(connection: Connection, table: Table) -> Any:  # noqa: ANN401 -- see below
-    """Start an INSERT that may end in ON CONFLICT.
-
-    Each dialect has a class of its own for that, imported only where it is used; the two have no
-    common type, but the same methods.
-    """
-    if connection.dialect.name == "postgresql":
+@cache
+def insert_unless_there(dialect: str, table: Table, key: tuple[str, ...]) -> Insert:
+    """Make an INSERT that does nothing where the key is there; each dialect has its own class."""
+    if dialect == "postgresql":
         from sqlalchemy.dialects import postgresql  # noqa: PLC0415 -- not loaded for SQLite
 
-        return postgresql.insert(table)
+        return postgresql.insert(table).on_conflict_do_nothing(index_elements=key)
     from sqlalchemy.dialects import sqlite  # noqa: PLC0415 -- not loaded for PostgreSQL
 
-    return sqlite.insert(table)
+    return sqlite.insert(table).on_conflict_do_nothing(index_elements=key)
 
 
 def update_row(connection: Connection, table: Table, values: Mapping[str, Any], *key: str) -> None:
