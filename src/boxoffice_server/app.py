@@ -30,8 +30,6 @@ from boxoffice_server.vendors.stripe.gateway import StripeGateway
 from boxoffice_server.vendors.stripe.notifications import StripeNotificationSource
 
 DEVELOPMENT_CALLER = "development"
-# After the grace, for what was asked of Stripe and is not answered.
-LAST_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +50,7 @@ class Application:
     def __init__(self, settings: Settings, *, leases: LeasePolicy | None = None) -> None:
         self._settings = settings
         self._draining = asyncio.Event()
+        self._grace_end = 0.0
         self._opened = AsyncExitStack()
         self._clock = clock = BusinessClock()
         self._store = store = create_store(settings.database_url, encode=encode_event)
@@ -135,13 +134,15 @@ class Application:
 
     async def stop(self) -> None:
         """Drain: streams are told to go, calls in flight finish, then everything is let go of."""
+        grace = self._settings.drain_grace.total_seconds()
+        self._grace_end = asyncio.get_running_loop().time() + grace
         self._draining.set()
         self._feed.drain()
         await self._opened.aclose()
 
     async def _close_payments(self) -> None:
         try:
-            async with asyncio.timeout(LAST_SECONDS):
+            async with asyncio.timeout_at(self._grace_end):
                 await self._payments.close()
         except TimeoutError:
             # Stripe is silent and the grace is over. Whoever asked asks again, under the same key.

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -62,7 +62,8 @@ class Settings:
 
     grpc_address: Address
     http_address: Address
-    database_url: str
+    # May hold a password.
+    database_url: str = field(repr=False)
     stripe_api_key: Secret
     stripe_webhook_secrets: tuple[Secret, ...]
     stripe_api_base: str
@@ -118,12 +119,18 @@ def _address(environment: Mapping[str, str], name: str, default: str) -> Address
 
 def _database_url(environment: Mapping[str, str]) -> str:
     url = environment.get("BOXOFFICE_DATABASE_URL") or "sqlite:///boxoffice.db"
-    scheme, separator, rest = url.partition("://")
-    if scheme not in {"sqlite", "postgresql"} or not separator or not rest.strip("/"):
-        # The rest may hold a password, so it is not shown.
+    scheme, _, rest = url.partition("://")
+    match scheme:
+        case "sqlite":
+            is_good = rest.startswith("/") and rest.strip("/") not in {"", ":memory:"}
+        case "postgresql":
+            is_good = bool(rest.strip("/"))
+        case _:
+            is_good = False
+    if not is_good:
+        # It may hold a password, so it is not shown.
         raise SettingsError(
-            "BOXOFFICE_DATABASE_URL must be sqlite:///path or postgresql://user@host/database; "
-            f"it begins with {scheme[:20]!r}"
+            "BOXOFFICE_DATABASE_URL must be sqlite:///path or postgresql://user@host/database"
         )
     return url
 
@@ -147,22 +154,31 @@ def _check_key(key: str, base: str) -> None:
             "BOXOFFICE_STRIPE_API_KEY must be a secret or restricted key: it begins with "
             "sk_test_, rk_test_, sk_live_ or rk_live_"
         )
-    parts = urlsplit(base)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SettingsError(
-            f"BOXOFFICE_STRIPE_API_BASE must be an http or https address; it is {base!r}"
-        )
-    is_stripe = parts.hostname == "api.stripe.com"
-    if key.startswith(("sk_live_", "rk_live_")) and not (is_stripe and parts.scheme == "https"):
+    scheme, host = _scheme_and_host(base)
+    is_stripe = host == "api.stripe.com"
+    if key.startswith(("sk_live_", "rk_live_")) and not (is_stripe and scheme == "https"):
         raise SettingsError(
             "BOXOFFICE_STRIPE_API_KEY is a live key, which is sent to Stripe only; "
-            f"BOXOFFICE_STRIPE_API_BASE is {base!r}"
+            f"BOXOFFICE_STRIPE_API_BASE is at {scheme}://{host}"
         )
     if key.startswith(SANDBOX_KEY_PREFIX) and is_stripe:
         raise SettingsError(
             "BOXOFFICE_STRIPE_API_KEY is the sandbox's, which Stripe doesn't know: set a key of "
             "yours, or start with --sandbox, or name a sandbox in BOXOFFICE_STRIPE_API_BASE"
         )
+
+
+def _scheme_and_host(base: str) -> tuple[str, str]:
+    try:
+        parts = urlsplit(base)
+        # Reading the port is what finds one that is none.
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in {"http", "https"}:
+        # It may hold a password, so it is not shown.
+        raise SettingsError("BOXOFFICE_STRIPE_API_BASE must be an http or https address")
+    return parts.scheme, host
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: str) -> float:

@@ -37,6 +37,9 @@ OPTIONS: Mapping[str, int] = {
     "grpc.so_reuseport": 0,
 }
 
+# How long a call may be on its way from gRPC to us, and an answer from us to its socket.
+SETTLE_SECONDS = 0.1
+
 SERVICES = (
     orders_pb2.DESCRIPTOR.services_by_name["OrdersService"].full_name,
     payments_pb2.DESCRIPTOR.services_by_name["PaymentsService"].full_name,
@@ -84,8 +87,11 @@ class GrpcServer:
         """
         await self._health.enter_graceful_shutdown()
         stopping = asyncio.create_task(self._server.stop(grace_seconds))
-        idle = asyncio.create_task(self._calls.wait_idle())
-        await asyncio.wait({stopping, idle}, return_when=asyncio.FIRST_COMPLETED)
-        idle.cancel()
+        for _ in range(2):
+            # What was just taken is not counted yet, and the last answer is still being written.
+            await asyncio.wait({stopping}, timeout=SETTLE_SECONDS)
+            idle = asyncio.create_task(self._calls.wait_idle())
+            await asyncio.wait({stopping, idle}, return_when=asyncio.FIRST_COMPLETED)
+            idle.cancel()
         await self._server.stop(0)
         await stopping

@@ -39,6 +39,10 @@ _RETRYABLE = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 _UNAVAILABLE_CLASSES = ("08", "53")  # connection exception, insufficient resources
 _UNAVAILABLE = frozenset({"57P01", "57P02", "57P03", "57P04", "57P05"})  # shut down or starting
 
+# Pages are read in the order of an index. On a table that grew faster than its statistics,
+# PostgreSQL would rather collect all that is left of it and sort that for every page.
+_POOL_SETTINGS = {"enable_bitmapscan": "off", "jit": "off"}
+
 # The sequencer's queries look at a few rows of a large table, but on a young table PostgreSQL's
 # statistics don't say so yet.
 _SEQUENCER_SETTINGS = {
@@ -182,7 +186,7 @@ def _engine(url: str) -> AsyncEngine:
     # asyncpg reads the address itself: it knows all of libpq's parameters, such as a socket folder.
     return create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=partial(_connect, url),
+        async_creator=partial(_connect, url, _POOL_SETTINGS),
         pool_size=POOL,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,

@@ -1,0 +1,124 @@
+"""Transactions on PostgreSQL, held open between their steps, so that a race can be written down."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import asyncpg
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from boxoffice_server.domain.order import Order, OrderEvent, change
+from boxoffice_server.domain.stream import LogRecord
+from boxoffice_server.storage.log import UnnumberedLog, _keys
+from boxoffice_server.storage.orders import SqlOrders
+from boxoffice_server.storage.postgres import _engine
+from boxoffice_server.storage.repository import SqlRepository
+from tests.storage.samples import at
+from tests.support.stores import plain_encode
+
+
+class Transaction:
+    """One transaction that takes its steps when it is told to."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._repository: SqlRepository | None = None
+
+    def _repo(self, connection: Connection) -> SqlRepository:
+        if self._repository is None:
+            log = UnnumberedLog(connection, plain_encode)
+            self._repository = SqlRepository(connection, log)
+        return self._repository
+
+    async def append(self, event: OrderEvent) -> None:
+        """Appends an event as the store does."""
+        await self._connection.run_sync(lambda connection: self._repo(connection).log.append(event))
+
+    async def change(self, order_id: str, tag: str) -> None:
+        """Locks an order, changes it, and appends that it was."""
+
+        def body(connection: Connection) -> None:
+            repo = self._repo(connection)
+            order = repo.orders.get(order_id, lock=True)
+            assert order is not None
+            event = change(order, now=at(0), tags=(tag,))
+            assert event is not None
+            repo.orders.update(event.order)
+            repo.log.append(event)
+
+        await self._connection.run_sync(body)
+
+    async def write_something_else(self) -> None:
+        """Writes a row that is no event, by which the transaction gets its xid."""
+        await self.execute(
+            "INSERT INTO customers VALUES (gen_random_uuid(), gen_random_uuid(), '', 0)"
+        )
+
+    async def take_append_id(self) -> int:
+        """Takes an append id without inserting, as if the insert had stopped on its way."""
+        result = await self._connection.execute(text("SELECT nextval('log_append_id_seq')"))
+        return int(result.scalar_one())
+
+    async def append_as(self, event: OrderEvent, append_id: int) -> None:
+        """Inserts an event under an id that was taken before."""
+
+        def body(connection: Connection) -> None:
+            values = {**_keys(event), "payload": b"", "append_id": append_id}
+            self._repo(connection).log._append(values)
+
+        await self._connection.run_sync(body)
+
+    async def execute(self, statement: str) -> None:
+        """Executes a statement."""
+        await self._connection.execute(text(statement))
+
+    async def commit(self) -> None:
+        """Commits, and ends the transaction."""
+        await self._connection.commit()
+
+
+class Database:
+    """A PostgreSQL database on which transactions are interleaved by hand."""
+
+    def __init__(self, url: str, stack: AsyncExitStack) -> None:
+        self.url = url
+        self._stack = stack
+        self.engine: AsyncEngine = _engine(url)
+
+    async def begin(self) -> Transaction:
+        """Begins a transaction, rolled back in the end unless it commits."""
+        return Transaction(await self._stack.enter_async_context(self.engine.connect()))
+
+    async def connect(self) -> asyncpg.Connection:
+        """Opens a connection that commits each statement."""
+        connection = await asyncpg.connect(self.url)
+        self._stack.push_async_callback(connection.close)
+        return connection
+
+    async def keep(self, *orders: Order) -> None:
+        """Keeps orders without an event."""
+
+        def body(connection: Connection) -> None:
+            for order in orders:
+                SqlOrders(connection).insert(order)
+
+        async with self.engine.begin() as connection:
+            await connection.run_sync(body)
+
+    async def log(self) -> list[LogRecord]:
+        """Reads all that is numbered."""
+
+        def body(connection: Connection) -> list[LogRecord]:
+            return UnnumberedLog(connection, plain_encode).read(after=0, limit=100_000)[0]
+
+        async with self.engine.connect() as connection:
+            return await connection.run_sync(body)
+
+
+@asynccontextmanager
+async def interleaved(url: str) -> AsyncIterator[Database]:
+    """Opens a database whose records nobody numbers but the test."""
+    async with AsyncExitStack() as stack:
+        database = Database(url, stack)
+        stack.push_async_callback(database.engine.dispose)
+        yield database

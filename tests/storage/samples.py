@@ -1,0 +1,211 @@
+"""Things to keep in a store, each told from the next by its number."""
+
+from datetime import UTC, datetime, timedelta
+
+from boxoffice_server.domain.money import Money
+from boxoffice_server.domain.notification import Notification, NotificationState, Source
+from boxoffice_server.domain.order import Order, OrderEvent, OrderStatus, change, created
+from boxoffice_server.domain.payment import (
+    Customer,
+    FactOrigin,
+    Payment,
+    PaymentFact,
+    PaymentFailure,
+    PaymentMethodType,
+    PaymentSignal,
+    PaymentState,
+    PaymentStatus,
+    PendingReason,
+)
+from boxoffice_server.domain.product import Product, PropertyType, SchemaProperty
+from boxoffice_server.domain.task import Task, TaskState
+from boxoffice_server.ports import Operation, OperationKey, Repository, Store
+
+START = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def at(number: int) -> datetime:
+    """A time, this many seconds after the start."""
+    return START + number * SECOND
+
+
+def a_product(number: int = 1, *, tags: tuple[str, ...] = ("new", "a")) -> Product:
+    """A product that uses every field."""
+    return Product(
+        id=f"prd_{number:06}",
+        name=f"Ticket {number} — Zürich",
+        prices=(Money(amount=1250, currency="eur"), Money(amount=1400, currency="usd")),
+        schema=(
+            SchemaProperty(name="seat", type=PropertyType.STRING, required=True),
+            SchemaProperty(name="row", type=PropertyType.NUMBER, required=False),
+            SchemaProperty(name="aisle", type=PropertyType.BOOLEAN, required=False),
+        ),
+        task_function_name="print",
+        task_priority=-3,
+        tags=tags,
+        created_by="shop",
+        version=1,
+        create_time=at(number),
+        update_time=at(number),
+    )
+
+
+def an_order(
+    number: int = 1,
+    *,
+    user_id: str = "user-1",
+    target_user_id: str = "user-2",
+    status: OrderStatus = OrderStatus.CREATED,
+    product: Product | None = None,
+    tags: tuple[str, ...] = ("vip",),
+) -> Order:
+    """An order that uses every field."""
+    return Order(
+        id=f"ord_{number:06}",
+        user_id=user_id,
+        target_user_id=target_user_id,
+        created_by="shop",
+        status=status,
+        price=Money(amount=1250, currency="eur"),
+        product=product or a_product(),
+        data={"seat": "12 ü\u2028", "row": 4.0, "aisle": True},
+        tags=tags,
+        payment_id=f"pay_{number:06}",
+        vendor_events=(a_fact(1), a_fact(2, failure=True)),
+        version=1,
+        create_time=at(number),
+        update_time=at(number),
+    )
+
+
+def a_fact(number: int = 1, *, failure: bool = False) -> PaymentFact:
+    """A fact; with a failure if asked for."""
+    said = PaymentFailure(code="card_declined", decline_code="lost_card", message="Declined.")
+    return PaymentFact(
+        id=f"evt_stripe_{number}",
+        origin=FactOrigin.NOTIFICATION,
+        type="payment_intent.processing",
+        resource_type="payment_intent",
+        resource_id="pi_1",
+        event_time=at(number),
+        signal=PaymentSignal.ATTEMPT_FAILED if failure else PaymentSignal.PROCESSING,
+        failure=said if failure else None,
+    )
+
+
+def a_payment(number: int = 1, *, intent: str = "") -> Payment:
+    """A payment whose outcome is not known."""
+    return Payment(
+        id=f"pay_{number:06}",
+        user_id="user-1",
+        order_id=f"ord_{number:06}",
+        amount=Money(amount=1250, currency="eur"),
+        method_type=PaymentMethodType.CARD,
+        vendor_idempotency_key=f"key-{number}",
+        stripe_payment_intent_id=intent,
+        state=PaymentState(
+            status=PaymentStatus.PENDING, pending_reason=PendingReason.OUTCOME_UNKNOWN
+        ),
+        create_time=at(number),
+        update_time=at(number),
+    )
+
+
+def a_customer(number: int = 1, *, user_id: str = "user-1") -> Customer:
+    """A customer that Stripe doesn't know yet."""
+    return Customer(
+        id=f"cst_{number:06}", user_id=user_id, stripe_customer_id="", create_time=at(number)
+    )
+
+
+def a_task(
+    number: int = 1,
+    *,
+    function_name: str = "print",
+    priority: int = 0,
+    state: TaskState = TaskState.PENDING,
+    available: int = 0,
+) -> Task:
+    """A task that may be offered at the start."""
+    return Task(
+        id=f"tsk_{number:06}",
+        order_id=f"ord_{number:06}",
+        function_name=function_name,
+        priority=priority,
+        state=state,
+        attempts=0,
+        worker_id="",
+        lease_id="",
+        lease_time=None,
+        available_time=at(available),
+        create_time=at(number),
+    )
+
+
+def a_notification(
+    number: int = 1,
+    *,
+    vendor_event: int | None = None,
+    state: NotificationState = NotificationState.APPLIED,
+    type_: str = "charge.succeeded",
+) -> Notification:
+    """A notification with a body that is not text."""
+    event = number if vendor_event is None else vendor_event
+    return Notification(
+        id=f"ntf_{number:06}",
+        source=Source.STRIPE,
+        vendor_event_id=f"evt_{event}",
+        type=type_,
+        resource_id="ch_1",
+        event_time=at(number),
+        receive_time=at(number + 1),
+        state=state,
+        order_id="",
+        body=b"\x00\xff{}",
+    )
+
+
+def an_operation(request_id: str = "r-1", *, caller: str = "shop", owner: str = "me") -> Operation:
+    """An operation that runs."""
+    return Operation(
+        key=OperationKey(caller=caller, operation="CreateProduct", request_id=request_id),
+        fingerprint=b"\x00\x01",
+        resource_id="prd_000001",
+        answer=None,
+        failed=False,
+        owner=owner,
+        lease_time=at(30),
+        create_time=at(0),
+    )
+
+
+def events_of(order: Order, count: int) -> list[OrderEvent]:
+    """The first events of an order's life: it is made, then its tags change again and again."""
+    found = [created(order)]
+    while len(found) < count:
+        last = found[-1].order
+        event = change(last, now=last.update_time + SECOND, tags=(f"v{last.version + 1}",))
+        assert event is not None
+        found.append(event)
+    return found
+
+
+async def keep(store: Store, *things: Product | Order | Task | Payment | Notification) -> None:
+    """Keeps things in a store, all in one transaction."""
+
+    def body(repo: Repository) -> None:
+        for thing in things:
+            match thing:
+                case Product():
+                    repo.products.insert(thing)
+                case Order():
+                    repo.orders.insert(thing)
+                case Task():
+                    repo.tasks.insert(thing)
+                case Payment():
+                    repo.payments.insert(thing)
+                case Notification():
+                    assert repo.notifications.insert(thing)
+
+    await store.write(body)

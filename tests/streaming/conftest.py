@@ -1,0 +1,46 @@
+"""Fixtures for tests of the feed: real stores, and real events in them."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from boxoffice_server.api.convert import encode_event
+from boxoffice_server.ports import Store
+from tests.storage.conftest import (  # noqa: F401 -- the same databases serve here
+    database,
+    postgres_database,
+    postgres_template,
+    sqlite_database,
+    sqlite_template,
+)
+from tests.streaming.reading import Feeds
+from tests.support.stores import opened_store
+
+
+@pytest.fixture
+async def store(database: str) -> AsyncIterator[Store]:  # noqa: F811 -- the fixture above
+    """An open store, once on each of the two."""
+    async with opened_store(database, encode=encode_event) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def sqlite_store(sqlite_database: str) -> AsyncIterator[Store]:  # noqa: F811 -- as above
+    """An open SQLite store, for what does not differ between the two."""
+    async with opened_store(sqlite_database, encode=encode_event) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def feeds() -> AsyncIterator[Feeds]:
+    """Makes feeds, and stops them in the end."""
+    made = Feeds()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+def small_channels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Channels that keep next to nothing for slow streams."""
+    monkeypatch.setattr("boxoffice_server.streaming.channel.MOST_RECORDS", 4)
+    return iter(())

@@ -1,0 +1,139 @@
+"""The benchmarks measure what they say: right answers, each against its own baseline."""
+
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.__main__ import BENCHES
+from bench.h2load import h2load_rate
+from bench.report import Row, in_turns, quantile, table
+from tests.support.processes import Process
+
+ROOT = Path(__file__).parent.parent
+BENCH_SECONDS = 120.0
+WAIT_SECONDS = 30.0
+NUMBER = r"\d[\d,.]*"
+
+MEASURES = {
+    "calls": [
+        "CreatePaymentIntent, SQLite",
+        "CreatePaymentIntent, SQLite: our share, p50",
+        "CreatePaymentIntent, SQLite: our share, p99",
+        "CreatePaymentIntent, PostgreSQL",
+        "CreatePaymentIntent, PostgreSQL: our share, p50",
+        "CreatePaymentIntent, PostgreSQL: our share, p99",
+        "GetOrder, SQLite",
+        "GetProduct, SQLite",
+        "GetOrder, PostgreSQL",
+        "GetProduct, PostgreSQL",
+    ],
+    "append": [
+        "append and number, SQLite",
+        "append and number, PostgreSQL",
+        "append and number, PostgreSQL",
+    ],
+    "delay": [
+        "commit to watcher, SQLite, p50",
+        "commit to watcher, SQLite, p99",
+        "written meanwhile, SQLite",
+        "commit to watcher, PostgreSQL, p50",
+        "commit to watcher, PostgreSQL, p99",
+        "written meanwhile, PostgreSQL",
+    ],
+    "catchup": [
+        "catch-up over 1,200 events, SQLite",
+        "catch-up over 1,200 events, PostgreSQL",
+    ],
+}
+
+# What h2load 1.52 printed about 20 calls whose answers have 389 bytes.
+H2LOAD = """
+finished in 20.24ms, 988.24 req/s, 399.03KB/s
+requests: 20 total, 20 started, 20 done, 20 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 20 2xx, 0 3xx, 0 4xx, 0 5xx
+traffic: 8.08KB (8270) total, 162B (162) headers (space savings 89.20%), 7.70KB (7880) data
+"""
+
+
+@pytest.mark.parametrize("name", BENCHES)
+def test_a_benchmark_gets_right_answers_and_prints_every_measure(name: str) -> None:
+    """A small run checks all answers by itself, and fills in every cell of its table."""
+    with Process([sys.executable, "-m", "bench", "--smoke", name], cwd=ROOT) as process:
+        assert process.wait(seconds=BENCH_SECONDS) == 0, process.output
+        conditions, _, printed = process.output.partition(f"\n{name}\n")
+    told = [line.split()[0] for line in conditions.splitlines()]
+    assert told == ["machine", "versions", "durable", "clients", "numbers"], process.output
+    assert "PostgreSQL: fsync=on" in conditions
+    rows = [line for line in printed.splitlines()[1:] if line and not line.endswith("in all")]
+    cells = rf"(?P<measure>.+?)  +\S+ +{NUMBER} +{NUMBER} +{NUMBER}  \S.*"
+    matches = [re.fullmatch(cells, row) for row in rows]
+    assert [match and match["measure"] for match in matches] == MEASURES[name], process.output
+
+
+def test_a_killed_benchmark_leaves_no_program_behind() -> None:
+    """SIGTERM ends the programs that a benchmark has started, PostgreSQL among them."""
+    with Process([sys.executable, "-m", "bench", "--smoke", "delay"], cwd=ROOT) as process:
+        # PostgreSQL's, and the first one of the benchmark's own.
+        wait_until(lambda: len(children(process.pid)) > 1)
+        started = children(process.pid)
+        process.terminate()
+        assert process.wait() == 128 + signal.SIGTERM
+        wait_until(lambda: not any(map(is_running, started)))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Waits for what no output tells of."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def children(pid: int) -> list[int]:
+    """Lists the processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_running(pid: int) -> bool:
+    """Tells whether a process is more than an entry that nobody has asked for yet."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_an_answer_of_another_length_spoils_a_round_of_h2load() -> None:
+    """h2load counts refused gRPC calls as successes, so their bytes are counted."""
+    assert h2load_rate(H2LOAD, calls=20, answer_bytes=394) == 988.24
+    with pytest.raises(AssertionError, match="not the expected one"):
+        h2load_rate(H2LOAD, calls=20, answer_bytes=400)
+    with pytest.raises(AssertionError, match="h2load failed"):
+        h2load_rate(H2LOAD.replace("0 failed", "1 failed"), calls=20, answer_bytes=394)
+
+
+def test_rounds_are_taken_in_turns_and_compared_within_each() -> None:
+    """A machine that is slow for one round changes no ratio."""
+    told: list[str] = []
+
+    def measure(name: str) -> float:
+        told.append(name)
+        return 10.0 * (1 + told.count(name))
+
+    taken = in_turns(3, {"a": lambda: measure("a"), "b": lambda: 2 * measure("b")})
+    assert told == ["a", "b", "a", "b", "a", "b"]
+    row = Row(measure="m", unit="u", baseline=taken["a"], ours=taken["b"], against="a")
+    assert row.ratio == 2
+    assert row.cells() == ("m", "u", "30.0", "60.0", "2.00", "a")
+    assert table([row]).splitlines()[1] == "m        u         30.0  60.0   2.00  a"
+
+
+def test_a_quantile_is_one_of_the_values() -> None:
+    """The slowest of a hundred is their p99."""
+    values = [float(value) for value in range(100)]
+    assert (quantile(values, 0.5), quantile(values, 0.99), quantile([7.0], 0.99)) == (50, 99, 7)
