@@ -5,6 +5,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from boxoffice_server.domain.errors import BoxofficeError
@@ -30,7 +31,13 @@ def main(arguments: list[str] | None = None) -> int:
                 _check_loopback(settings, plaintext=options.plaintext)
                 return asyncio.run(_serve(settings, options))
             case "migrate":
-                return _migrate(settings)
+                from boxoffice_server.storage import migrate  # noqa: PLC0415
+
+                return _maintain(settings, migrate, "the database is up to date")
+            case "renew-log":
+                from boxoffice_server.storage import renew_log  # noqa: PLC0415
+
+                return _maintain(settings, renew_log, "tokens from before are refused from now on")
             case _:
                 return _health(settings)
     except SettingsError as error:
@@ -56,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
         "--plaintext", action="store_true", help="listen beyond loopback without TLS"
     )
     commands.add_parser("migrate", help="bring the database up to date")
+    commands.add_parser(
+        "renew-log", help="after a backup was restored: refuse the tokens that came after it"
+    )
     commands.add_parser("health", help="ask a running service whether it serves")
     return parser
 
@@ -158,14 +168,15 @@ def _print_doors(doors: "Doors", settings: Settings, *, sandbox: bool) -> None:
     sys.stdout.flush()
 
 
-def _migrate(settings: Settings) -> int:
-    from boxoffice_server.storage import StoreLocked, migrate  # noqa: PLC0415
+def _maintain(settings: Settings, work: Callable[[str], None], done: str) -> int:
+    """Do work on a database that is not served meanwhile."""
+    from boxoffice_server.storage import StoreLocked  # noqa: PLC0415
 
     try:
-        migrate(settings.database_url)
+        work(settings.database_url)
     except (StoreLocked, BoxofficeError, OSError) as error:
         return _fail(_say(error))
-    print("the database is up to date")
+    print(done)
     return 0
 
 

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from boxoffice_server.api.calls import CallMetrics, Calls
 from boxoffice_server.api.context import Context
 from boxoffice_server.api.convert import encode_event
+from boxoffice_server.api.intent_records import IntentRecords
 from boxoffice_server.api.orders import OrdersServicer
 from boxoffice_server.api.payments import PaymentsServicer
 from boxoffice_server.api.server import GrpcServer
@@ -73,8 +74,9 @@ class Application:
             clock=clock,
             writes=writes,
             gateway=self._gateway,
-            instance=str(uuid.uuid4()),
-            is_alone=settings.is_embedded,
+            records=IntentRecords(
+                clock=clock, instance=str(uuid.uuid4()), is_alone=settings.is_embedded
+            ),
         )
         self._grpc = GrpcServer(
             calls=Calls(CallMetrics(registry)),

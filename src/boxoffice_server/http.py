@@ -41,7 +41,7 @@ class HttpPort:
         application.router.add_post("/webhooks/stripe", self._stripe_webhook)
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._health)
-        # Twice this is waited at most for requests that run; what is cut is sent again by the vendor.
+        # Requests that run are waited for twice this at most; what is cut the vendor sends again.
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.25)
 
     async def start(self) -> Address:

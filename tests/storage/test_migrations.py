@@ -4,12 +4,15 @@ import asyncio
 import subprocess
 import sys
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, create_engine, inspect, text
 
-from boxoffice_server.storage import SchemaOutdated, create_store, migrate
+from boxoffice_server.domain.errors import BoxofficeError, Reason
+from boxoffice_server.domain.stream import check_position
+from boxoffice_server.storage import SchemaOutdated, create_store, migrate, renew_log
 from boxoffice_server.storage.postgres import _engine
 from boxoffice_server.storage.schema import REVISION
 from boxoffice_server.storage.tables import metadata
@@ -92,6 +95,20 @@ async def test_migration_of_what_is_up_to_date_changes_nothing(database: str) ->
     await asyncio.to_thread(migrate, database)
     async with opened_store(database) as store:
         assert await store.read(lambda repo: repo.log.bounds()) == before
+
+
+async def test_renewed_log_refuses_the_tokens_of_before(database: str) -> None:
+    """After a restore the log is another one, so that no token leads to what is told anew."""
+    await asyncio.to_thread(migrate, database)
+    async with opened_store(database) as store:
+        before = await store.read(lambda repo: repo.log.bounds())
+    await asyncio.to_thread(renew_log, database)
+    async with opened_store(database) as store:
+        after = await store.read(lambda repo: repo.log.bounds())
+    assert after == replace(before, log_id=after.log_id)
+    with pytest.raises(BoxofficeError) as refusal:
+        check_position(after, before.head_token().log_id, before.head)
+    assert refusal.value.reason is Reason.LOG_CHANGED
 
 
 async def test_concurrent_migrations_make_one_log(postgres_url: str) -> None:

@@ -4,11 +4,14 @@ import asyncio
 import json
 import sys
 import threading
+import time
+import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from boxoffice_server.app import Application, Doors
 from boxoffice_server.domain.task import LeasePolicy
@@ -16,8 +19,12 @@ from boxoffice_server.settings import Settings, read_settings
 from boxoffice_server.storage import migrate
 from tests.support.processes import Process
 
+T = TypeVar("T")
+Json = dict[str, Any]
+
 START_SECONDS = 20
 STOP_SECONDS = 20
+WAIT_SECONDS = 10
 WEBHOOK_SECRET = "whsec_boxoffice_tests"
 
 
@@ -65,6 +72,11 @@ class ServiceThread:
         self._thread.join(STOP_SECONDS)
         self._loop.close()
 
+    def run(self, work: Callable[[Application], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine in the service's own loop, to look inside or to reach into it."""
+        future = asyncio.run_coroutine_threadsafe(work(self.application), self._loop)
+        return future.result(WAIT_SECONDS)
+
     @property
     def grpc_address(self) -> str:
         """Where it takes calls."""
@@ -100,7 +112,7 @@ class Sandbox:
         """Where it answers as Stripe does."""
         return f"{self.url}/stripe"
 
-    def control(self, path: str, body: object | None = None) -> dict[str, object]:
+    def control(self, path: str, body: object | None = None) -> Json:
         """Call the sandbox's control API: GET without a body, else POST."""
         request = urllib.request.Request(  # noqa: S310 -- always http to loopback
             f"{self.url}/control/{path}",
@@ -108,19 +120,105 @@ class Sandbox:
             headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 -- as above
-            answer: dict[str, object] = json.load(response)
+            answer: Json = json.load(response)
             return answer
 
-    def point_webhooks(self, key: str, service: ServiceThread) -> None:
-        """Have an account's webhooks sent to a service."""
-        self.control(
-            f"accounts/{key}",
-            {"webhook_url": f"{service.http_url}/webhooks/stripe", "webhook_secret": WEBHOOK_SECRET},
-        )
+    def account(self, key: str) -> "Account":
+        """One account of it, which its first use makes."""
+        return Account(sandbox=self, key=key)
 
-    def press(self, button: str, payment_intent_id: str) -> None:
-        """Press pay, decline, authenticate or refuse."""
-        self.control(f"payment_intents/{payment_intent_id}/{button}", {})
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One Stripe account at the sandbox, as its owner and its customers use it."""
+
+    sandbox: Sandbox
+    key: str
+
+    def point_webhooks(self, service: ServiceThread) -> None:
+        """Have the account's webhooks sent to a service."""
+        url = f"{service.http_url}/webhooks/stripe"
+        body = {"webhook_url": url, "webhook_secret": WEBHOOK_SECRET}
+        self.sandbox.control(f"accounts/{self.key}", body)
+
+    def stop_webhooks(self) -> None:
+        """Send no webhooks any more, for whoever took them is about to end."""
+        self.sandbox.control(f"accounts/{self.key}", {"webhook_url": ""})
+
+    def webhooks(self, mode: str) -> None:
+        """Deliver what is to come: `normal`, `hold`, `drop`, `duplicate` or `reverse`."""
+        self.sandbox.control("webhooks", {"account": self.key, "mode": mode})
+
+    def release(self, order: str | list[str] = "fifo") -> list[str]:
+        """Deliver what is held, one by one; answers the ids of the events."""
+        body = {"account": self.key, "order": order}
+        released: list[str] = self.sandbox.control("webhooks/release", body)["released"]
+        return released
+
+    def call(self, method: str, path: str, **form: object) -> Json:
+        """Call Stripe's API with the account's secret key."""
+        coded = urllib.parse.urlencode(form)
+        query = f"?{coded}" if method == "GET" and form else ""
+        request = urllib.request.Request(  # noqa: S310 -- always http to loopback
+            f"{self.sandbox.stripe_api_base}/v1/{path}{query}",
+            data=None if method == "GET" else coded.encode(),
+            headers={"Authorization": f"Bearer {self.key}"},
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=WAIT_SECONDS) as response:  # noqa: S310
+            answer: Json = json.load(response)
+            return answer
+
+    def everything(self, path: str, **filters: object) -> list[Json]:
+        """List the account's objects of a kind, newest first."""
+        listed: list[Json] = self.call("GET", path, limit=100, **filters)["data"]
+        return listed
+
+    def intents_of(self, user_id: str) -> list[Json]:
+        """List the intents that were made for one of our users."""
+        return [
+            each
+            for each in self.everything("payment_intents")
+            if each["metadata"].get("boxoffice_user_id") == user_id
+        ]
+
+    def press(self, button: str, payment_intent_id: str) -> Json:
+        """Press pay, decline, authenticate, refuse or process; answers the intent then."""
+        path = f"payment_intents/{payment_intent_id}/{button}"
+        pressed: Json = self.sandbox.control(path, {})["object"]
+        return pressed
+
+    def fault(self, kind: str, path: str = "/v1/payment_intents", **more: object) -> None:
+        """Arm a fault for the account's next requests below a path."""
+        body = {"account": self.key, "kind": kind, "method": "POST", "path": path, **more}
+        self.sandbox.control("faults", body)
+
+    def wait_delivered(self) -> None:
+        """Wait until every webhook of the account was taken."""
+
+        def delivered() -> bool:
+            path = f"webhooks?account={self.key}"
+            sent: list[Json] = self.sandbox.control(path)["deliveries"]
+            return all(each["state"] == "delivered" for each in sent)
+
+        wait_until(delivered, "a webhook was not taken")
+
+    def wait_struck(self) -> None:
+        """Wait until every armed fault of the account has met its request."""
+
+        def struck() -> bool:
+            armed: list[Json] = self.sandbox.control("faults")["faults"]
+            return all(each["account"] not in (None, self.key) for each in armed)
+
+        wait_until(struck, "the fault has met no request")
+
+
+def wait_until(holds: Callable[[], bool], fault: str) -> None:
+    """Wait for what no stream tells, looking again and again; fails with `fault`."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, fault
+        time.sleep(0.01)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -15,13 +14,12 @@ from boxoffice.payments.v1 import payments_pb2_grpc
 from boxoffice_server.api import convert
 from boxoffice_server.api.context import Context
 from boxoffice_server.api.errors import from_status, to_status
-from boxoffice_server.api.products import product_deleted, product_not_found
-from boxoffice_server.api.requests import Faults, fingerprint
-from boxoffice_server.api.writes import Writes, request_id_reused
+from boxoffice_server.api.intent_records import IntentRecords, Recorded, finish, let_go
+from boxoffice_server.api.requests import Faults
+from boxoffice_server.api.writes import Writes
 from boxoffice_server.domain.errors import BoxofficeError, Reason
-from boxoffice_server.domain.ids import Prefix, hashed_id, new_id
-from boxoffice_server.domain.money import DEFAULT_CURRENCY, is_currency_code
-from boxoffice_server.domain.order import Order, OrderStatus, created
+from boxoffice_server.domain.ids import Prefix, hashed_id
+from boxoffice_server.domain.money import is_currency_code
 from boxoffice_server.domain.payment import (
     Customer,
     FactOrigin,
@@ -31,11 +29,7 @@ from boxoffice_server.domain.payment import (
     PaymentMethodType,
     PaymentSignal,
     PaymentStatus,
-    check_currency,
-    derive_state,
 )
-from boxoffice_server.domain.product import check_data, price_in
-from boxoffice_server.domain.stream import Token
 from boxoffice_server.domain.text import tag_violations
 from boxoffice_server.ports import (
     Clock,
@@ -51,9 +45,6 @@ from boxoffice_server.settlement import Settled, settle
 
 T = TypeVar("T")
 
-# Who asks the vendor for something holds it this long. One who is slower may be overtaken, which
-# does no harm: both send the same key to the vendor, and the first one's answer stands.
-LEASE = timedelta(seconds=30)
 # How often a call looks whether the other one with its request id has ended.
 FIRST_LOOK_SECONDS = 0.05
 MOST_LOOK_SECONDS = 1.0
@@ -61,28 +52,11 @@ MOST_LOOK_SECONDS = 1.0
 MARGIN_SECONDS = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """An intent that was recorded, and whether this call is the one to ask the vendor for it.
-
-    Nobody is, once the operation has its answer. `token` lies behind the order's first event, where
-    this call made it.
-    """
-
-    order: Order
-    payment: Payment
-    customer: Customer
-    operation: Operation
-    mine: bool
-    token: Token | None = None
-
-
 class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
     """Payments over gRPC.
 
-    `instance` names this process among all that share the store; one that `is_alone` knows that
-    whatever another instance holds was left by a crash. What was asked of the vendor runs in tasks
-    of the servicer's own, which no caller can cancel; `close` waits for them.
+    What was asked of the vendor runs in tasks of the servicer's own, which no caller can cancel;
+    `close` waits for them.
     """
 
     def __init__(
@@ -92,15 +66,13 @@ class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
         clock: Clock,
         writes: Writes,
         gateway: PaymentGateway,
-        instance: str,
-        is_alone: bool,
+        records: IntentRecords,
     ) -> None:
         self._store = store
         self._clock = clock
         self._writes = writes
         self._gateway = gateway
-        self._instance = instance
-        self._is_alone = is_alone
+        self._records = records
         self._log = structlog.get_logger(part="payments")
         self._own: set[asyncio.Task[Any]] = set()
 
@@ -113,122 +85,11 @@ class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
     ) -> pb.CreatePaymentIntentResponse:
         method_type = _check(request)
         key = self._writes.key(request.request_id, "CreatePaymentIntent", context)
-        record = partial(self._record, key=key, request=request, method_type=method_type)
+        record = partial(self._records.record, key=key, request=request, method_type=method_type)
         recorded = await self._when_mine(record, key, context)
         if recorded.operation.answer is not None:
             return await self._replay(recorded.operation)
         return await self._to_the_end(self._ask(recorded))
-
-    def _record(
-        self,
-        repo: Repository,
-        *,
-        key: OperationKey,
-        request: pb.CreatePaymentIntentRequest,
-        method_type: PaymentMethodType,
-    ) -> Recorded:
-        """Record what is asked for, before anyone outside is asked; or find what was recorded."""
-        started = Operation(
-            key=key,
-            fingerprint=fingerprint(request, "request_id"),
-            resource_id=new_id(Prefix.PAYMENT, self._clock.now()),
-            answer=None,
-            failed=False,
-            owner=self._instance,
-            lease_time=self._clock.real_now() + LEASE,
-            create_time=self._clock.now(),
-        )
-        if not repo.operations.insert(started):
-            return self._take_up(repo, started)
-        order, payment = self._new_order(repo, request, method_type, started)
-        repo.orders.insert(order)
-        repo.payments.insert(payment)
-        token = repo.log.append(created(order))
-        return Recorded(
-            order=order,
-            payment=payment,
-            customer=self._customer(repo, payment.user_id),
-            operation=started,
-            mine=True,
-            token=token,
-        )
-
-    def _new_order(
-        self,
-        repo: Repository,
-        request: pb.CreatePaymentIntentRequest,
-        method_type: PaymentMethodType,
-        started: Operation,
-    ) -> tuple[Order, Payment]:
-        product = repo.products.get(request.product_id)
-        if product is None:
-            raise product_not_found(request.product_id)
-        if product.delete_time is not None:
-            raise product_deleted(request.product_id)
-        price = price_in(product, request.currency_code or DEFAULT_CURRENCY)
-        check_currency(method_type, price.currency)
-        data = check_data(product, convert.from_data(request.data))
-        now = self._clock.now()
-        order = Order(
-            id=new_id(Prefix.ORDER, now),
-            user_id=request.user_id,
-            target_user_id=request.target_user_id or request.user_id,
-            created_by=started.key.caller,
-            status=OrderStatus.CREATED,
-            price=price,
-            product=product,
-            data=data,
-            tags=tuple(request.tags),
-            payment_id=started.resource_id,
-            vendor_events=(),
-            version=1,
-            create_time=now,
-            update_time=now,
-        )
-        payment = Payment(
-            id=started.resource_id,
-            user_id=order.user_id,
-            order_id=order.id,
-            amount=price,
-            method_type=method_type,
-            vendor_idempotency_key=f"boxoffice-{started.resource_id}-1",
-            stripe_payment_intent_id="",
-            state=derive_state(()),
-            create_time=now,
-            update_time=now,
-        )
-        return order, payment
-
-    def _customer(self, repo: Repository, user_id: str) -> Customer:
-        now = self._clock.now()
-        return repo.payments.customer(
-            Customer(
-                id=new_id(Prefix.CUSTOMER, now),
-                user_id=user_id,
-                stripe_customer_id="",
-                create_time=now,
-            )
-        )
-
-    def _take_up(self, repo: Repository, started: Operation) -> Recorded:
-        """Go on with what an earlier call with this request id began."""
-        known = repo.operations.get(started.key, lock=True)
-        if known is None:
-            raise AssertionError("an operation that is there can be read")
-        if known.fingerprint != started.fingerprint:
-            raise request_id_reused(started.key)
-        payment = repo.payments.get(known.resource_id)
-        order = repo.orders.get(payment.order_id) if payment else None
-        if payment is None or order is None:
-            raise AssertionError(f"operation on {known.resource_id} has no payment or order")
-        free = known.lease_time is None or known.lease_time <= self._clock.real_now()
-        free = free or (self._is_alone and known.owner != self._instance)
-        mine = known.answer is None and free
-        if mine:
-            known = replace(known, owner=self._instance, lease_time=started.lease_time)
-            repo.operations.update(known)
-        customer = self._customer(repo, payment.user_id)
-        return Recorded(order=order, payment=payment, customer=customer, operation=known, mine=mine)
 
     async def _when_mine(
         self, record: partial[Recorded], key: OperationKey, context: Context
@@ -278,7 +139,7 @@ class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
             if error.reason is Reason.VENDOR_REFUSED:
                 await self._store.write(partial(self._refused, recorded=recorded, error=refusal))
             else:
-                await self._store.write(partial(_let_go, recorded=recorded))
+                await self._store.write(partial(let_go, recorded=recorded))
             raise refusal from error
         response = await self._store.write(
             partial(self._answered, recorded=recorded, answer=answer)
@@ -328,7 +189,7 @@ class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
             payment=convert.to_payment(settled.payment),
             resume_token=token.encode(),
         )
-        _finish(repo, recorded.operation, response.SerializeToString(), failed=False)
+        finish(repo, recorded.operation, response.SerializeToString(), failed=False)
         return response
 
     def _refused(self, repo: Repository, *, recorded: Recorded, error: BoxofficeError) -> None:
@@ -345,7 +206,7 @@ class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
             ),
         )
         self._settle(repo, recorded, refusal)
-        _finish(repo, recorded.operation, to_status(error).SerializeToString(), failed=True)
+        finish(repo, recorded.operation, to_status(error).SerializeToString(), failed=True)
 
     def _settle(
         self,
@@ -427,17 +288,4 @@ def _about(error: BoxofficeError, payment: Payment) -> BoxofficeError:
         metadata={**error.metadata, "payment_id": payment.id},
         violations=error.violations,
         retry_after=error.retry_after,
-    )
-
-
-def _let_go(repo: Repository, *, recorded: Recorded) -> None:
-    """Let the next call with this request id take the work up at once."""
-    operation = repo.operations.get(recorded.operation.key, lock=True)
-    if operation is not None and operation.owner == recorded.operation.owner:
-        repo.operations.update(replace(operation, owner="", lease_time=None))
-
-
-def _finish(repo: Repository, operation: Operation, answer: bytes, *, failed: bool) -> None:
-    repo.operations.update(
-        replace(operation, answer=answer, failed=failed, owner="", lease_time=None)
     )

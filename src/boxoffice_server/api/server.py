@@ -8,6 +8,7 @@ from google.rpc import error_details_pb2  # noqa: F401 -- reflection tells of wh
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from boxoffice.common.v1 import errors_pb2  # noqa: F401 -- as above
 from boxoffice.orders.v1 import orders_pb2, orders_pb2_grpc
 from boxoffice.payments.v1 import payments_pb2, payments_pb2_grpc
 from boxoffice.webhooks.v1 import webhooks_pb2, webhooks_pb2_grpc

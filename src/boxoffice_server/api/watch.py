@@ -189,7 +189,7 @@ class _Ending:
             self.why = frame.mark.reason
 
     def tell(self) -> None:
-        structlog.get_logger("watch").info(
+        structlog.get_logger(part="watch").info(
             "stream ended",
             response=self._response,
             events=self._events,

@@ -9,8 +9,9 @@ import structlog
 from boxoffice_server.ports import Store
 from boxoffice_server.storage.errors import SchemaOutdated, StoreLocked
 from boxoffice_server.storage.log import Encode
+from boxoffice_server.storage.schema import Work, renew_log_id, upgrade_schema
 
-__all__ = ["Encode", "SchemaOutdated", "StoreLocked", "create_store", "migrate"]
+__all__ = ["Encode", "SchemaOutdated", "StoreLocked", "create_store", "migrate", "renew_log"]
 
 
 def create_store(
@@ -21,7 +22,7 @@ def create_store(
     `open` raises SchemaOutdated where `migrate` has to run first, and StoreLocked where another
     process works on the same SQLite file.
     """
-    log = structlog.stdlib.get_logger("boxoffice.store") if log is None else log
+    log = structlog.stdlib.get_logger(part="store") if log is None else log
     if _is_sqlite(url):
         from boxoffice_server.storage.sqlite import SqliteStore  # noqa: PLC0415 -- see above
 
@@ -36,14 +37,29 @@ def migrate(url: str) -> None:
 
     Not to be called on an event loop. Raises StoreLocked where a service runs on the SQLite file.
     """
+    _maintain(url, upgrade_schema)
+
+
+def renew_log(url: str) -> None:
+    """Give the log a new identity, as must be done once after a backup was restored.
+
+    What was told after the backup is gone, and its positions will be given out again; tokens from
+    before are then refused with LOG_CHANGED. Not to be called on an event loop.
+    """
+    _maintain(url, renew_log_id)
+
+
+def _maintain(url: str, work: Work) -> None:
     if _is_sqlite(url):
-        from boxoffice_server.storage.sqlite import migrate_sqlite  # noqa: PLC0415 -- see above
+        from boxoffice_server.storage.sqlite import maintain_sqlite  # noqa: PLC0415 -- see above
 
-        migrate_sqlite(url)
+        maintain_sqlite(url, work)
     else:
-        from boxoffice_server.storage.postgres import migrate_postgres  # noqa: PLC0415 -- see above
+        from boxoffice_server.storage.postgres import (  # noqa: PLC0415 -- see above
+            maintain_postgres,
+        )
 
-        migrate_postgres(url)
+        maintain_postgres(url, work)
 
 
 def _is_sqlite(url: str) -> bool:

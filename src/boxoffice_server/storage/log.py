@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, assert_never
 
-from sqlalchemy import Connection, Select, delete, func, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, select, update
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.ids import Prefix, hashed_id, new_id
@@ -36,6 +36,10 @@ Encode = Callable[[OrderEvent | Product], bytes]
 """Serialises an event as callers get it, but for its position."""
 
 _APPENDED = (log.c.append_id, select(log_meta.c.log_id).scalar_subquery())
+
+_BOUNDS = select(log_meta.c.log_id, log_meta.c.earliest, log_meta.c.head)
+_META = select(log_meta.c.log_id, log_meta.c.head, log_meta.c.high_time)
+_ADVANCE = update(log_meta).values(head=bindparam("head"), high_time=bindparam("high_time"))
 
 _KINDS = {kind.value: kind for kind in RecordKind}
 
@@ -113,8 +117,7 @@ class SqlLog(ABC):
         return offset
 
     def bounds(self) -> LogBounds:
-        query = select(log_meta.c.log_id, log_meta.c.earliest, log_meta.c.head)
-        log_id, earliest, head = self._connection.execute(query).one()
+        log_id, earliest, head = self._connection.execute(_BOUNDS).one()
         return LogBounds(log_id=log_id, earliest=earliest, head=head)
 
     def read(
@@ -196,15 +199,13 @@ class NumberedLog(SqlLog):
         return TokenKind.POSITION
 
     def _place(self, record: Values) -> int | None:
-        query = select(log_meta.c.log_id, log_meta.c.head, log_meta.c.high_time)
-        self._log_id, head, high_time = self._connection.execute(query).one()
+        self._log_id, head, high_time = self._connection.execute(_META).one()
         position: int = head + 1
         high_time = max(high_time, record["create_time"])
         values = {**record, "position": position, "high_time": high_time}
         if not insert_if_absent(self._connection, log, values, "event_id"):
             return None
-        meta = update(log_meta).values(head=position, high_time=high_time)
-        self._connection.execute(meta)
+        self._connection.execute(_ADVANCE, {"head": position, "high_time": high_time})
         return position
 
     def _placed(self, event_id: str) -> int:

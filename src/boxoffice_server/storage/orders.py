@@ -22,20 +22,26 @@ class SqlOrders:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        # The tags that this transaction has seen in the database: most changes leave them alone.
+        self._tags: dict[str, tuple[str, ...]] = {}
 
     def insert(self, order: Order) -> None:
         insert_row(self._connection, orders, from_order(order))
         self._insert_tags(order)
 
     def get(self, order_id: str, *, lock: bool = False) -> Order | None:
-        query = select(orders).where(orders.c.id == order_id)
-        row = one_row(self._connection, query, lock=lock)
-        return None if row is None else to_order(row)
+        row = one_row(self._connection, orders, lock=lock, id=order_id)
+        if row is None:
+            return None
+        order = to_order(row)
+        self._tags[order.id] = order.tags
+        return order
 
     def update(self, order: Order) -> None:
         update_row(self._connection, orders, from_order(order), "id")
-        self._connection.execute(delete(order_tags).where(order_tags.c.order_id == order.id))
-        self._insert_tags(order)
+        if self._tags.get(order.id) != order.tags:
+            self._connection.execute(delete(order_tags).where(order_tags.c.order_id == order.id))
+            self._insert_tags(order)
 
     def find(self, wanted: OrderFilter, *, before_id: str, limit: int) -> list[Order]:
         rows = newest_first(
@@ -60,6 +66,7 @@ class SqlOrders:
     def _insert_tags(self, order: Order) -> None:
         if rows := tag_rows("order_id", order.id, order.tags):
             self._connection.execute(insert(order_tags), rows)
+        self._tags[order.id] = order.tags
 
 
 def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:

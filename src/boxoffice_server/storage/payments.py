@@ -1,6 +1,6 @@
 """Payments and customers in SQL."""
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection
 
 from boxoffice_server.domain.payment import Customer, Payment
 from boxoffice_server.storage.codecs import from_customer, from_payment, to_customer, to_payment
@@ -18,13 +18,11 @@ class SqlPayments:
         insert_row(self._connection, payments, from_payment(payment))
 
     def get(self, payment_id: str) -> Payment | None:
-        row = one_row(self._connection, select(payments).where(payments.c.id == payment_id))
+        row = one_row(self._connection, payments, id=payment_id)
         return None if row is None else to_payment(row)
 
     def by_intent(self, stripe_payment_intent_id: str) -> Payment | None:
-        intent_id = payments.c.stripe_payment_intent_id
-        query = select(payments).where(intent_id == stripe_payment_intent_id)
-        row = one_row(self._connection, query)
+        row = one_row(self._connection, payments, stripe_payment_intent_id=stripe_payment_intent_id)
         return None if row is None else to_payment(row)
 
     def update(self, payment: Payment) -> None:
@@ -32,11 +30,11 @@ class SqlPayments:
 
     def customer(self, proposed: Customer) -> Customer:
         insert_if_absent(self._connection, customers, from_customer(proposed), "user_id")
-        query = select(customers).where(customers.c.user_id == proposed.user_id)
-        return to_customer(self._connection.execute(query).mappings().one())
+        row = one_row(self._connection, customers, user_id=proposed.user_id)
+        if row is None:
+            raise LookupError("the user's customer is gone")
+        return to_customer(row)
 
     def set_stripe_customer(self, user_id: str, stripe_customer_id: str) -> None:
-        known = update(customers).where(customers.c.user_id == user_id)
-        result = self._connection.execute(known.values(stripe_customer_id=stripe_customer_id))
-        if result.rowcount != 1:
-            raise LookupError("the user has no customer yet")
+        values = {"user_id": user_id, "stripe_customer_id": stripe_customer_id}
+        update_row(self._connection, customers, values, "user_id")

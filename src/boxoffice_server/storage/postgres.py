@@ -10,16 +10,17 @@ from typing import Any, TypeVar
 
 import asyncpg
 import structlog
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from boxoffice_server.ports import Repository
 from boxoffice_server.storage.errors import unavailable
 from boxoffice_server.storage.log import Encode, UnnumberedLog
 from boxoffice_server.storage.repository import SqlRepository
-from boxoffice_server.storage.schema import check_schema, upgrade_schema
+from boxoffice_server.storage.schema import Work, check_schema
 from boxoffice_server.storage.sequencer import CHANNEL, Sequencer, set_within
 from boxoffice_server.storage.transactions import SqlStore
 
@@ -28,6 +29,9 @@ T = TypeVar("T")
 POOL = 16
 POOL_TIMEOUT_SECONDS = 10
 CONNECT_TIMEOUT_SECONDS = 10
+# A connection that was used more recently than this is taken to be there still.
+IDLE_SECONDS = 1.0
+_USED = "boxoffice_used"
 ATTEMPTS = 6
 FIRST_BACKOFF_SECONDS = 0.1
 MOST_BACKOFF_SECONDS = 5.0
@@ -141,7 +145,7 @@ class PostgresStore(SqlStore):
             try:
                 await work()
             except Exception:  # noqa: BLE001 -- the log gets all of it
-                self._log.exception("store.background_failed", part=name)
+                self._log.exception("store.background_failed", what=name)
             if time.monotonic() - started > MOST_BACKOFF_SECONDS:
                 backoff = FIRST_BACKOFF_SECONDS
             await asyncio.sleep(random.uniform(backoff / 2, backoff))  # noqa: S311
@@ -163,17 +167,17 @@ class PostgresStore(SqlStore):
         raise ConnectionResetError("PostgreSQL has ended the connection that listens")
 
 
-def migrate_postgres(url: str) -> None:
-    """Bring the schema of a PostgreSQL database up to date; concurrent callers take turns."""
-    asyncio.run(_migrate(url))
+def maintain_postgres(url: str, work: Work) -> None:
+    """Do work on a PostgreSQL database; concurrent callers take turns."""
+    asyncio.run(_maintain(url, work))
 
 
-async def _migrate(url: str) -> None:
+async def _maintain(url: str, work: Work) -> None:
     engine = _engine(url)
     try:
         async with engine.begin() as connection:
             await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
-            await connection.run_sync(upgrade_schema)
+            await connection.run_sync(work)
     except Exception as error:
         if is_unavailable(error):
             raise unavailable() from error
@@ -184,17 +188,43 @@ async def _migrate(url: str) -> None:
 
 def _engine(url: str) -> AsyncEngine:
     # asyncpg reads the address itself: it knows all of libpq's parameters, such as a socket folder.
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=partial(_connect, url, _POOL_SETTINGS),
         pool_size=POOL,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
-        pool_pre_ping=True,
         isolation_level="READ COMMITTED",
         # What people bought must not reach a log by way of an error's text.
         hide_parameters=True,
     )
+    _ping_idle_connections(engine.sync_engine)
+    return engine
+
+
+def _ping_idle_connections(engine: Engine) -> None:
+    """Ask a connection whether it is still there before it is used, unless it was just in use.
+
+    A ping takes three round trips, more than most transactions; and of a connection that the server
+    has closed asyncpg knows without one.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def remember(_: object, record: ConnectionPoolEntry) -> None:
+        record.info[_USED] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def check(connection: Any, record: ConnectionPoolEntry, _: object) -> None:  # noqa: ANN401 -- SQLAlchemy's own
+        used = record.info.get(_USED)
+        if used is None:
+            return
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError("the server has closed the connection")
+        if time.monotonic() - used > IDLE_SECONDS:
+            try:
+                engine.dialect.do_ping(connection)
+            except Exception as error:
+                raise DisconnectionError("the connection does not answer") from error
 
 
 async def _connect(url: str, settings: dict[str, str] | None = None) -> asyncpg.Connection:

@@ -19,8 +19,7 @@ class SqlProducts:
         self._insert_tags(product)
 
     def get(self, product_id: str, *, lock: bool = False) -> Product | None:
-        query = select(products).where(products.c.id == product_id)
-        row = one_row(self._connection, query, lock=lock)
+        row = one_row(self._connection, products, lock=lock, id=product_id)
         return None if row is None else to_product(row)
 
     def update(self, product: Product) -> None:

@@ -27,16 +27,16 @@ class SqlNotifications:
         )
 
     def get(self, notification_id: str, *, lock: bool = False) -> Notification | None:
-        query = select(notifications).where(notifications.c.id == notification_id)
-        row = one_row(self._connection, query, lock=lock)
+        row = one_row(self._connection, notifications, lock=lock, id=notification_id)
         return None if row is None else to_notification(row)
 
     def by_vendor_event(self, source: Source, vendor_event_id: str) -> Notification | None:
-        query = select(notifications).where(
-            notifications.c.source == source.value,
-            notifications.c.vendor_event_id == vendor_event_id,
+        row = one_row(
+            self._connection,
+            notifications,
+            source=source.value,
+            vendor_event_id=vendor_event_id,
         )
-        row = one_row(self._connection, query)
         return None if row is None else to_notification(row)
 
     def update(self, notification: Notification) -> None:
@@ -74,12 +74,14 @@ class SqlOperations:
         )
 
     def get(self, key: OperationKey, *, lock: bool = False) -> Operation | None:
-        query = select(operations).where(
-            operations.c.caller == key.caller,
-            operations.c.operation == key.operation,
-            operations.c.request_id == key.request_id,
+        row = one_row(
+            self._connection,
+            operations,
+            lock=lock,
+            caller=key.caller,
+            operation=key.operation,
+            request_id=key.request_id,
         )
-        row = one_row(self._connection, query, lock=lock)
         return None if row is None else to_operation(row)
 
     def update(self, operation: Operation) -> None:

@@ -1,4 +1,7 @@
-"""The few things that several repositories do with rows."""
+"""The few things that several repositories do with rows.
+
+Statements that run often are made once: SQLAlchemy takes as long to make one as to run it.
+"""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -12,14 +15,24 @@ from sqlalchemy import (
     RowMapping,
     Select,
     Table,
+    Update,
+    bindparam,
     insert,
+    select,
     update,
 )
+
+_KEY = "key_"
 
 
 def insert_row(connection: Connection, table: Table, values: Mapping[str, Any]) -> None:
     """Insert a row that must not be there yet."""
-    connection.execute(insert(table), values)
+    connection.execute(_insert(table), values)
+
+
+@cache
+def _insert(table: Table) -> Insert:
+    return insert(table)
 
 
 def insert_if_absent(
@@ -47,20 +60,34 @@ def insert_unless_there(dialect: str, table: Table, key: tuple[str, ...]) -> Ins
 
 def update_row(connection: Connection, table: Table, values: Mapping[str, Any], *key: str) -> None:
     """Update the one row that has these values in its key columns, or raise LookupError."""
-    wanted = [table.c[name] == values[name] for name in key]
-    rest = {name: value for name, value in values.items() if name not in key}
-    if connection.execute(update(table).where(*wanted).values(rest)).rowcount != 1:
+    changed = tuple(name for name in values if name not in key)
+    # A column can't be compared and set by one parameter, so those of the key have names apart.
+    parameters = {name: values[name] for name in changed}
+    parameters |= {_KEY + name: values[name] for name in key}
+    if connection.execute(_update(table, key, changed), parameters).rowcount != 1:
         raise LookupError(f"no row of {table.name} has this {' and '.join(key)}")
 
 
-def one_row(connection: Connection, query: Select[Any], *, lock: bool = False) -> RowMapping | None:
+@cache
+def _update(table: Table, key: tuple[str, ...], changed: tuple[str, ...]) -> Update:
+    wanted = (table.c[name] == bindparam(_KEY + name) for name in key)
+    return update(table).where(*wanted).values({name: bindparam(name) for name in changed})
+
+
+def one_row(
+    connection: Connection, table: Table, *, lock: bool = False, **key: str
+) -> RowMapping | None:
     """Find one row by its key; locked to the end of the transaction if asked for.
 
     SQLite has a single writer, so there every transaction that writes holds all locks.
     """
-    if lock:
-        query = query.with_for_update(key_share=True)
-    return connection.execute(query).mappings().one_or_none()
+    return connection.execute(_select(table, tuple(key), lock), key).mappings().one_or_none()
+
+
+@cache
+def _select(table: Table, key: tuple[str, ...], lock: bool) -> Select[Any]:  # noqa: FBT001 -- a cache
+    query = select(table).where(*(table.c[name] == bindparam(name) for name in key))
+    return query.with_for_update(key_share=True) if lock else query
 
 
 def newest_first(

@@ -1,10 +1,17 @@
 """The schema's revision: which one this release works with, and whether a database has it."""
 
-from sqlalchemy import Connection, column, inspect, select, table
+import uuid
+from collections.abc import Callable
+
+from sqlalchemy import Connection, column, inspect, select, table, update
 
 from boxoffice_server.storage.errors import SchemaOutdated
+from boxoffice_server.storage.tables import log_meta
 
 REVISION = "0001"
+Work = Callable[[Connection], None]
+"""Something to do in one transaction on a database that is not served meanwhile."""
+
 _VERSIONS = "alembic_version"
 
 
@@ -19,6 +26,11 @@ def check_schema(connection: Connection) -> None:
         found = connection.execute(versions).scalar() or ""
     if found != REVISION:
         raise SchemaOutdated(found=found, needed=REVISION)
+
+
+def renew_log_id(connection: Connection) -> None:
+    """Make up a new id for the log."""
+    connection.execute(update(log_meta).values(log_id=uuid.uuid4()))
 
 
 def upgrade_schema(connection: Connection) -> None:

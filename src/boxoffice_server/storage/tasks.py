@@ -23,12 +23,11 @@ class SqlTasks:
         insert_row(self._connection, tasks, from_task(task))
 
     def get(self, task_id: str, *, lock: bool = False) -> Task | None:
-        query = select(tasks).where(tasks.c.id == task_id)
-        row = one_row(self._connection, query, lock=lock)
+        row = one_row(self._connection, tasks, lock=lock, id=task_id)
         return None if row is None else to_task(row)
 
     def by_order(self, order_id: str) -> Task | None:
-        row = one_row(self._connection, select(tasks).where(tasks.c.order_id == order_id))
+        row = one_row(self._connection, tasks, order_id=order_id)
         return None if row is None else to_task(row)
 
     def update(self, task: Task) -> None:

@@ -34,7 +34,7 @@ class Tail:
         self.generation = 0
         self._store = store
         self._poll = poll.total_seconds()
-        self._log = structlog.get_logger("tail")
+        self._log = structlog.get_logger(part="tail")
         self._listeners: list[Listener] = []
         self._on_reset: list[Callable[[], None]] = []
         self._hint = asyncio.Event()

@@ -26,7 +26,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Never sent by the server."""
     ERROR_REASON_FIELD_INVALID: _ErrorReason.ValueType  # 1
     """INVALID_ARGUMENT. One or more fields are not what they must be; a google.rpc.BadRequest names
-    each. Mend the request.
+    each, as far as they fit into an answer. Mend the request.
     Example: `{"reason":"FIELD_INVALID","domain":"boxoffice"}`
     """
     ERROR_REASON_PAGE_TOKEN_INVALID: _ErrorReason.ValueType  # 2
@@ -111,7 +111,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_SOURCE_UNKNOWN: _ErrorReason.ValueType  # 30
     """INVALID_ARGUMENT. No such vendor delivers notifications here.
-    Example: `{"reason":"SOURCE_UNKNOWN","domain":"boxoffice","metadata":{"source":"paypal"}}`
+    Example: `{"reason":"SOURCE_UNKNOWN","domain":"boxoffice","metadata":{"source":"7"}}`
     """
     ERROR_REASON_SIGNATURE_INVALID: _ErrorReason.ValueType  # 31
     """PERMISSION_DENIED. The notification's signature is missing, malformed or made with another
@@ -129,12 +129,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_NOTIFICATION_NOT_FOUND: _ErrorReason.ValueType  # 34
     """NOT_FOUND. There is no such notification.
     Example: `{"reason":"NOTIFICATION_NOT_FOUND","domain":"boxoffice",
-    "metadata":{"notification_id":"evt_…"}}`
+    "metadata":{"notification_id":"ntf_…"}}`
     """
     ERROR_REASON_LIVEMODE_MISMATCH: _ErrorReason.ValueType  # 35
     """FAILED_PRECONDITION. The notification belongs to the vendor's other mode: a live event at a
     service with a test key, or the reverse.
-    Example: `{"reason":"LIVEMODE_MISMATCH","domain":"boxoffice"}`
+    Example: `{"reason":"LIVEMODE_MISMATCH","domain":"boxoffice",
+    "metadata":{"notification_mode":"live","service_mode":"test"}}`
     """
     ERROR_REASON_VENDOR_REFUSED: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION. The vendor refused the request for good; its words are in the message.
@@ -176,7 +177,7 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent by the server."""
 ERROR_REASON_FIELD_INVALID: ErrorReason.ValueType  # 1
 """INVALID_ARGUMENT. One or more fields are not what they must be; a google.rpc.BadRequest names
-each. Mend the request.
+each, as far as they fit into an answer. Mend the request.
 Example: `{"reason":"FIELD_INVALID","domain":"boxoffice"}`
 """
 ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason.ValueType  # 2
@@ -261,7 +262,7 @@ last frame it read. Example: `{"reason":"SLOW_CONSUMER","domain":"boxoffice",
 """
 ERROR_REASON_SOURCE_UNKNOWN: ErrorReason.ValueType  # 30
 """INVALID_ARGUMENT. No such vendor delivers notifications here.
-Example: `{"reason":"SOURCE_UNKNOWN","domain":"boxoffice","metadata":{"source":"paypal"}}`
+Example: `{"reason":"SOURCE_UNKNOWN","domain":"boxoffice","metadata":{"source":"7"}}`
 """
 ERROR_REASON_SIGNATURE_INVALID: ErrorReason.ValueType  # 31
 """PERMISSION_DENIED. The notification's signature is missing, malformed or made with another
@@ -279,12 +280,13 @@ Example: `{"reason":"NOTIFICATION_MALFORMED","domain":"boxoffice"}`
 ERROR_REASON_NOTIFICATION_NOT_FOUND: ErrorReason.ValueType  # 34
 """NOT_FOUND. There is no such notification.
 Example: `{"reason":"NOTIFICATION_NOT_FOUND","domain":"boxoffice",
-"metadata":{"notification_id":"evt_…"}}`
+"metadata":{"notification_id":"ntf_…"}}`
 """
 ERROR_REASON_LIVEMODE_MISMATCH: ErrorReason.ValueType  # 35
 """FAILED_PRECONDITION. The notification belongs to the vendor's other mode: a live event at a
 service with a test key, or the reverse.
-Example: `{"reason":"LIVEMODE_MISMATCH","domain":"boxoffice"}`
+Example: `{"reason":"LIVEMODE_MISMATCH","domain":"boxoffice",
+"metadata":{"notification_mode":"live","service_mode":"test"}}`
 """
 ERROR_REASON_VENDOR_REFUSED: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION. The vendor refused the request for good; its words are in the message.

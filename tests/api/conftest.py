@@ -1,0 +1,113 @@
+"""The service under test: our own server behind pytest-grpc's fixtures, one for each module."""
+
+import secrets
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
+from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
+from boxoffice.webhooks.v1.webhooks_pb2_grpc import WebhooksServiceStub
+from boxoffice_server.domain.task import LeasePolicy
+from tests.support.postgres import PostgresServer
+from tests.support.service import (
+    Account,
+    Sandbox,
+    ServiceThread,
+    running_sandbox,
+    running_service,
+)
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """The vendor sandbox that all modules share, each with an account of its own."""
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def account(sandbox: Sandbox) -> Account:
+    """The module's own Stripe account."""
+    return sandbox.account(f"sk_test_boxoffice_{secrets.token_hex(8)}")
+
+
+@pytest.fixture(scope="module")
+def store(request: pytest.FixtureRequest) -> str:
+    """Which store the service works on. A module for both parametrizes this, indirectly."""
+    return str(getattr(request, "param", "sqlite"))
+
+
+@pytest.fixture(scope="module")
+def database_url(
+    request: pytest.FixtureRequest, store: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """An empty database of the module's own."""
+    if store == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('service') / 'boxoffice.db'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    url = server.create_database()
+    yield url
+    server.drop_database(url)
+
+
+@pytest.fixture(scope="module")
+def leases() -> LeasePolicy | None:
+    """How long offers of tasks hold; a module with other times overrides it."""
+    return None
+
+
+@pytest.fixture(scope="module")
+def variables() -> dict[str, str]:
+    """More of the service's environment; a module that needs some overrides it."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def service(
+    account: Account,
+    database_url: str,
+    leases: LeasePolicy | None,
+    variables: dict[str, str],
+) -> Iterator[ServiceThread]:
+    """The running service, told of everything that happens on its account."""
+    environment = {
+        "BOXOFFICE_STRIPE_API_KEY": account.key,
+        "BOXOFFICE_STRIPE_API_BASE": account.sandbox.stripe_api_base,
+    }
+    with running_service(database_url, leases=leases, **(environment | variables)) as service:
+        account.point_webhooks(service)
+        yield service
+        account.stop_webhooks()
+
+
+@pytest.fixture(scope="module")
+def grpc_server(service: ServiceThread) -> ServiceThread:
+    """Our server, in the place of the synchronous one that pytest-grpc would make."""
+    return service
+
+
+@pytest.fixture(scope="module")
+def grpc_addr(service: ServiceThread) -> str:
+    """Where our server takes calls."""
+    return service.grpc_address
+
+
+@pytest.fixture(scope="module")
+def orders(grpc_channel: grpc.Channel) -> OrdersServiceStub:
+    """Products, orders and tasks."""
+    return OrdersServiceStub(grpc_channel)
+
+
+@pytest.fixture(scope="module")
+def payments(grpc_channel: grpc.Channel) -> PaymentsServiceStub:
+    """Payments."""
+    return PaymentsServiceStub(grpc_channel)
+
+
+@pytest.fixture(scope="module")
+def webhooks(grpc_channel: grpc.Channel) -> WebhooksServiceStub:
+    """Notifications."""
+    return WebhooksServiceStub(grpc_channel)

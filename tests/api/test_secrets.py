@@ -1,0 +1,124 @@
+"""Secrets are in answers only: not in the store, the log, a stream or an error."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from boxoffice.common.v1 import streams_pb2
+from boxoffice.orders.v1 import orders_pb2
+from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
+from boxoffice.payments.v1 import payments_pb2 as pb
+from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
+from boxoffice_server.domain.errors import Reason
+from boxoffice_server.ports import IntentAnswer
+from boxoffice_server.vendors.stripe.gateway import Patience
+from tests.support.calls import refused, statuses_until
+from tests.support.logs import ServiceLog, recorded_log
+from tests.support.sales import create_product, intent_request
+from tests.support.service import WEBHOOK_SECRET, Account, ServiceThread
+
+
+@pytest.fixture(scope="module")
+def grpc_stub_cls() -> type[PaymentsServiceStub]:
+    """The stub that pytest-grpc makes."""
+    return PaymentsServiceStub
+
+
+@pytest.fixture(scope="module", autouse=True)
+def log() -> Iterator[ServiceLog]:
+    """Everything the service logs, from its start on."""
+    with recorded_log() as log:
+        yield log
+
+
+def kept_bytes(database_url: str) -> bytes:
+    """Everything in the database's files."""
+    path = Path(database_url.removeprefix("sqlite:///"))
+    return b"".join(each.read_bytes() for each in path.parent.glob(f"{path.name}*"))
+
+
+def stream_bytes(orders: OrdersServiceStub) -> bytes:
+    """Everything that a stream from the beginning tells."""
+    watch = orders.WatchOrders(
+        orders_pb2.WatchOrdersRequest(start_position=streams_pb2.START_POSITION_EARLIEST),
+        timeout=15,
+    )
+    told = b""
+    for frame in watch:
+        told += frame.SerializeToString()
+        if frame.HasField("caught_up"):
+            break
+    watch.cancel()
+    return told
+
+
+def fail(*_: object, answer: IntentAnswer, **__: object) -> None:
+    """Break down with an answer of Stripe's among the variables."""
+    raise RuntimeError(f"could not record {answer.stripe_payment_intent_id}")
+
+
+@pytest.fixture(scope="module")
+def made(
+    grpc_stub: PaymentsServiceStub,
+    orders: OrdersServiceStub,
+    account: Account,
+    service: ServiceThread,
+) -> pb.CreatePaymentIntentResponse:
+    """A story with a lost answer, replays, a decline, a payment and a fault of our own."""
+    service.application._gateway._patience = Patience(pauses=(timedelta(),))
+    product = create_product(orders)
+    request = intent_request(product.id)
+    account.fault("truncate", times=2)
+    with refused(Reason.OUTCOME_UNKNOWN):
+        grpc_stub.CreatePaymentIntent(request)
+    made = grpc_stub.CreatePaymentIntent(request)
+    assert grpc_stub.CreatePaymentIntent(request).client_secret == made.client_secret
+    grpc_stub.GetPayment(pb.GetPaymentRequest(payment_id=made.payment.id))
+    for button, status in (
+        ("decline", orders_pb2.ORDER_STATUS_FAILED),
+        ("pay", orders_pb2.ORDER_STATUS_TASK_STARTED),
+    ):
+        account.press(button, made.payment.stripe_payment_intent_id)
+        statuses_until(orders, made.order.id, status)
+        account.wait_delivered()
+    with refused(Reason.INTERNAL), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service.application._payments, "_answered", fail)
+        grpc_stub.CreatePaymentIntent(intent_request(product.id))
+    return made
+
+
+def test_no_secret_is_logged(
+    made: pb.CreatePaymentIntentResponse,
+    account: Account,
+    log: ServiceLog,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Neither by us nor by the libraries, not even with the story of a fault."""
+    assert made.payment.stripe_payment_intent_id in log.text
+    assert "could not record" in log.text
+    for secret in (made.client_secret, account.key, WEBHOOK_SECRET, "_secret_"):
+        assert secret not in log.text + caplog.text
+
+
+def test_no_secret_is_streamed(
+    made: pb.CreatePaymentIntentResponse, account: Account, orders: OrdersServiceStub
+) -> None:
+    """A stream from the beginning tells the whole story without one."""
+    streamed = stream_bytes(orders)
+    assert made.order.id.encode() in streamed
+    for secret in (made.client_secret, account.key, WEBHOOK_SECRET):
+        assert secret.encode() not in streamed
+
+
+def test_no_secret_is_stored(
+    made: pb.CreatePaymentIntentResponse, account: Account, database_url: str
+) -> None:
+    """Neither with stored answers nor with kept notifications, which come with one."""
+    kept = kept_bytes(database_url)
+    assert made.order.id.encode() in kept
+    for secret in (made.client_secret, account.key, WEBHOOK_SECRET):
+        assert secret.encode() not in kept
+    assert set(re.findall(rb"_secret_\w+", kept)) == {b"_secret_redacted"}
