@@ -4,13 +4,11 @@ The file belongs to one process at a time. SQLite has one writer in any case, an
 own is faster than making writers wait for each other in SQLite.
 """
 
-import asyncio
 import fcntl
 import os
 import sqlite3
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from boxoffice_server.ports import Repository
 from boxoffice_server.storage.errors import StoreLocked, unavailable
+from boxoffice_server.storage.lane import Lane
 from boxoffice_server.storage.log import Encode, NumberedLog
 from boxoffice_server.storage.repository import SqlRepository
 from boxoffice_server.storage.schema import Work, check_schema
@@ -27,7 +26,7 @@ from boxoffice_server.storage.transactions import SqlStore
 
 T = TypeVar("T")
 
-READERS = 4
+READS_AT_ONCE = 16
 BUSY_MILLISECONDS = 5000
 SWITCH_SECONDS = 0.0005
 
@@ -53,9 +52,9 @@ class SqliteStore(SqlStore):
         self._encode = encode
         self._lock = FileLock(self._path)
         self._writes = _engine(self._path, begin="BEGIN IMMEDIATE", size=1)
-        self._reads = _engine(self._path, begin="BEGIN", size=READERS, read_only=True)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
+        self._reads = _engine(self._path, begin="BEGIN", size=1, read_only=True)
+        self._writer = Lane("sqlite-writer", most=1)
+        self._reader = Lane("sqlite-reader", most=READS_AT_ONCE)
 
     async def open(self) -> None:
         self._lock.take()
@@ -74,8 +73,8 @@ class SqliteStore(SqlStore):
         self._release()
 
     def _release(self) -> None:
-        self._writer.shutdown()
-        self._readers.shutdown()
+        self._writer.close()
+        self._reader.close()
         self._writes.dispose()
         self._reads.dispose()
         self._lock.release()
@@ -91,7 +90,7 @@ class SqliteStore(SqlStore):
         return result
 
     async def _read(self, body: Callable[[Repository], T]) -> T:
-        result, _ = await self._in(self._readers, lambda: self._transact(self._reads, body))
+        result, _ = await self._in(self._reader, lambda: self._transact(self._reads, body))
         return result
 
     def _transact(self, engine: Engine, body: Callable[[Repository], T]) -> tuple[T, bool]:
@@ -99,9 +98,9 @@ class SqliteStore(SqlStore):
             log = NumberedLog(connection, self._encode)
             return body(SqlRepository(connection, log)), log.appended
 
-    async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    async def _in(self, lane: Lane, work: Callable[[], T]) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(threads, work)
+            return await lane.do(work)
         except DBAPIError as error:
             if not _is_unavailable(error):
                 raise
