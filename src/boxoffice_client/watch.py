@@ -231,7 +231,9 @@ def _raise_if_final(error: grpc.aio.AioRpcError) -> None:
     info = error_info(error)
     if info is not None and info.reason in _END_OF_RESUMING:
         raise ResumeImpossible(info.reason, info.metadata, error.details() or "") from error
-    if error.code() is grpc.StatusCode.UNAVAILABLE:
+    # A server that stops cancels what it has not handed over yet; a caller that cancels its own
+    # task does not come here.
+    if error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
         return
     if info is not None and info.reason == "SLOW_CONSUMER":
         return

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 
 from boxoffice_server.api.calls import CallMetrics, Calls
 from boxoffice_server.api.context import Context
@@ -69,6 +69,9 @@ class Application:
         intake = Intake(store=store, clock=clock, sources={Source.STRIPE: source})
         writes = Writes(store=store, clock=clock, identify=development_caller)
         registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        head = Gauge("boxoffice_log_head", "The newest position told to streams", registry=registry)
+        head.set_function(lambda: self._feed.head)
         self._payments = PaymentsServicer(
             store=store,
             clock=clock,
@@ -105,11 +108,12 @@ class Application:
             await self._store.open()
             opened.push_async_callback(self._store.close)
             opened.push_async_callback(self._gateway.close)
-            self._clock.set_offset(await self._store.read(lambda repo: repo.log.clock_offset()))
             self._housekeeping.start()
             opened.push_async_callback(self._housekeeping.stop)
             await self._feed.start()
             opened.push_async_callback(self._feed.stop)
+            # Read once the feed tells of every change, so that none falls in between.
+            self._clock.set_offset(await self._store.read(lambda repo: repo.log.clock_offset()))
             opened.push_async_callback(self._close_payments)
             doors = await self._take_ports(opened)
             await self._grpc.start()

@@ -24,6 +24,7 @@ class Housekeeping:
         self._every = every
         self._log = structlog.get_logger(part="housekeeping")
         self._task: asyncio.Task[None] | None = None
+        self._earliest = 1
 
     def start(self) -> None:
         """Begin, with a first round at once."""
@@ -47,4 +48,6 @@ class Housekeeping:
         """Drop what is too old."""
         before = self._clock.real_now() - RETENTION
         earliest = await self._store.write(lambda repo: repo.log.compact(before=before))
-        self._log.info("log compacted", earliest=earliest)
+        if earliest != self._earliest:
+            self._log.info("log compacted", earliest=earliest)
+            self._earliest = earliest

@@ -6,26 +6,19 @@ import pytest
 
 from boxoffice_server.api.convert import encode_event
 from boxoffice_server.ports import Store
-from tests.storage.conftest import (  # noqa: F401 -- the same databases serve here
-    database,
-    postgres_database,
-    postgres_template,
-    sqlite_database,
-    sqlite_template,
-)
 from tests.streaming.reading import Feeds
 from tests.support.stores import opened_store
 
 
 @pytest.fixture
-async def store(database: str) -> AsyncIterator[Store]:  # noqa: F811 -- the fixture above
+async def store(database: str) -> AsyncIterator[Store]:
     """An open store, once on each of the two."""
     async with opened_store(database, encode=encode_event) as opened:
         yield opened
 
 
 @pytest.fixture
-async def sqlite_store(sqlite_database: str) -> AsyncIterator[Store]:  # noqa: F811 -- as above
+async def sqlite_store(sqlite_database: str) -> AsyncIterator[Store]:
     """An open SQLite store, for what does not differ between the two."""
     async with opened_store(sqlite_database, encode=encode_event) as opened:
         yield opened

@@ -114,17 +114,19 @@ async def next_frame(stream: AsyncGenerator[Frame]) -> Frame:
 
 async def catch_up(stream: AsyncGenerator[Frame]) -> list[Frame]:
     """The frames up to the one that says caught_up."""
-    frames = [await next_frame(stream)]
-    while not isinstance(frames[-1].mark, CaughtUp):
-        frames.append(await next_frame(stream))
+    async with asyncio.timeout(SECONDS):
+        frames = [await anext(stream)]
+        while not isinstance(frames[-1].mark, CaughtUp):
+            frames.append(await anext(stream))
     return frames
 
 
 async def read_events(stream: AsyncGenerator[Frame], count: int) -> list[Frame]:
     """The next frames of a stream, until they hold this many events."""
     frames: list[Frame] = []
-    while sum(frame.count for frame in frames) < count:
-        frames.append(await next_frame(stream))
+    async with asyncio.timeout(SECONDS):
+        while sum(frame.count for frame in frames) < count:
+            frames.append(await anext(stream))
     return frames
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import grpc
@@ -15,6 +16,7 @@ from boxoffice.orders.v1 import orders_pb2_grpc
 from boxoffice_client import error_info
 from boxoffice_server.api.watch import read_silence, read_start, to_bytes
 from boxoffice_server.domain.errors import BoxofficeError, Reason
+from boxoffice_server.domain.order import OrderEvent
 from boxoffice_server.domain.stream import (
     CaughtUp,
     FellBehind,
@@ -149,6 +151,12 @@ async def frames_of(
         yield frame
 
 
+def a_large_event(number: int) -> OrderEvent:
+    """An event that fills a frame: a few dozen are more than a connection holds."""
+    event = an_event(number)
+    return replace(event, order=replace(event.order, data={"seat": "x" * 200_000}))
+
+
 async def read_to_the_end(
     call: grpc.aio.UnaryStreamCall[pb.WatchOrdersRequest, pb.WatchOrdersResponse],
     frames: list[pb.WatchOrdersResponse],
@@ -162,10 +170,9 @@ async def test_caller_that_stops_reading_is_sent_away_alone(
     sqlite_store: Store, feeds: Feeds
 ) -> None:
     """It gets SLOW_CONSUMER, and all it needs to go on; who reads is told everything meanwhile."""
-    count = 20_000
-    for first in range(1, count, 1000):
-        events = [an_event(number) for number in range(first, first + 1000)]
-        await append(sqlite_store, events)
+    count = 60
+    for number in range(1, count + 1):
+        await append(sqlite_store, [a_large_event(number)])
     feed = await feeds.start(sqlite_store)
     async with (
         watch_server(feed, write_deadline=timedelta(seconds=0.5)) as address,

@@ -180,7 +180,7 @@ class SqlLog(ABC):
 
     def compact(self, *, before: datetime) -> int:
         bounds = self.bounds()
-        last = min(self._position_before(before), bounds.head - 1)
+        last = self._last_whole(min(self._position_before(before), bounds.head - 1))
         if last < bounds.earliest:
             return bounds.earliest
         dropped = self._high_time(last)
@@ -189,6 +189,17 @@ class SqlLog(ABC):
         meta = update(log_meta).values(earliest=last + 1, compacted_time=dropped)
         self._connection.execute(meta)
         return last + 1
+
+    def _last_whole(self, position: int) -> int:
+        """Find the last position up to this one after which no transaction is torn apart."""
+        while (label := self._label(position)) and label == self._label(position + 1):
+            position -= 1
+        return position
+
+    def _label(self, position: int) -> str | None:
+        query = select(log.c.group_label).where(log.c.position == position)
+        label: str | None = self._connection.execute(query).scalar_one_or_none()
+        return label
 
 
 class NumberedLog(SqlLog):
