@@ -5,6 +5,7 @@ doesn't store it under the idempotency key.
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +23,7 @@ _EMPTY = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class Shape(ABC):
     """One parameter; `clearable` ones take an empty string, which unsets the value."""
 
     required: bool = False
@@ -36,9 +37,9 @@ class Shape:
             raise malformed(_EMPTY.format(name=name), param=name, code="parameter_invalid_empty")
         return self.parse(value, name)
 
+    @abstractmethod
     def parse(self, value: Any, name: str) -> Any:  # noqa: ANN401
         """Return the typed value of a non-empty parameter."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

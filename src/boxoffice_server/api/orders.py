@@ -6,8 +6,9 @@ from boxoffice.orders.v1 import orders_pb2 as pb
 from boxoffice.orders.v1 import orders_pb2_grpc
 from boxoffice_server.api import convert
 from boxoffice_server.api.context import Context
+from boxoffice_server.api.pages import read_page
 from boxoffice_server.api.products import ProductMethods, check_etag, mask_violations
-from boxoffice_server.api.requests import Faults, page_limit, read_page_token, write_page_token
+from boxoffice_server.api.requests import Faults
 from boxoffice_server.api.tasks import Listen, TaskMethods
 from boxoffice_server.api.watch import watch
 from boxoffice_server.api.writes import Writes
@@ -59,18 +60,17 @@ class OrdersServicer(  # type: ignore[misc]
     ) -> pb.ListOrdersResponse:
         del context
         wanted = _read_filter(request)
-        before_id = read_page_token(request, request.page_token)
-        limit = page_limit(request.page_size)
+        page = read_page(request, page_size=request.page_size, page_token=request.page_token)
 
         def load(repo: Repository) -> tuple[str, list[Order]]:
             token = repo.log.bounds().head_token().encode()
-            return token, repo.orders.find(wanted, before_id=before_id, limit=limit + 1)
+            return token, repo.orders.find(wanted, before_id=page.before_id, limit=page.fetch)
 
-        token, orders = await self._store.read(load)
-        more = len(orders) > limit
+        token, loaded = await self._store.read(load)
+        orders, next_page_token = page.cut(loaded)
         return pb.ListOrdersResponse(
-            orders=[convert.to_order(order) for order in orders[:limit]],
-            next_page_token=write_page_token(request, orders[limit - 1].id) if more else "",
+            orders=[convert.to_order(order) for order in orders],
+            next_page_token=next_page_token,
             resume_token=token,
         )
 

@@ -9,7 +9,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from boxoffice.orders.v1 import orders_pb2 as pb
 from boxoffice_server.api import convert
 from boxoffice_server.api.context import Context
-from boxoffice_server.api.requests import Faults, page_limit, read_page_token, write_page_token
+from boxoffice_server.api.pages import read_page
+from boxoffice_server.api.requests import Faults
 from boxoffice_server.api.writes import Writes
 from boxoffice_server.domain.errors import BoxofficeError, FieldViolation, Reason
 from boxoffice_server.domain.ids import Prefix, new_id
@@ -78,18 +79,19 @@ class ProductMethods:
         faults.page_size(request.page_size)
         faults.optional_tag(request.tag, "tag")
         faults.refuse()
-        before_id = read_page_token(request, request.page_token)
-        limit = page_limit(request.page_size)
+        page = read_page(request, page_size=request.page_size, page_token=request.page_token)
 
         def load(repo: Repository) -> tuple[str, list[Product]]:
             token = repo.log.bounds().head_token().encode()
-            return token, repo.products.find(tag=request.tag, before_id=before_id, limit=limit + 1)
+            return token, repo.products.find(
+                tag=request.tag, before_id=page.before_id, limit=page.fetch
+            )
 
-        token, products = await self._store.read(load)
-        more = len(products) > limit
+        token, loaded = await self._store.read(load)
+        products, next_page_token = page.cut(loaded)
         return pb.ListProductsResponse(
-            products=[convert.to_product(product) for product in products[:limit]],
-            next_page_token=write_page_token(request, products[limit - 1].id) if more else "",
+            products=[convert.to_product(product) for product in products],
+            next_page_token=next_page_token,
             resume_token=token,
         )
 

@@ -1,18 +1,14 @@
-"""The one check of what every request has in common: ids, times, pages.
+"""The one check of what every request has in common: ids, tags, sizes.
 
 A `Faults` gathers all that is wrong with a request, so that its sender learns of it at once.
 """
 
-import base64
 import hashlib
-import json
 
 from google.protobuf.message import Message
 
 from boxoffice_server.domain.errors import (
-    BoxofficeError,
     FieldViolation,
-    Reason,
     invalid_fields,
 )
 from boxoffice_server.domain.text import (
@@ -22,9 +18,6 @@ from boxoffice_server.domain.text import (
     MAX_USER_ID,
     text_violations,
 )
-
-DEFAULT_PAGE = 50
-MOST_PAGE = 500
 
 
 class Faults:
@@ -72,11 +65,6 @@ class Faults:
             raise invalid_fields(self._found)
 
 
-def page_limit(page_size: int) -> int:
-    """Tell how many items a page holds."""
-    return min(page_size or DEFAULT_PAGE, MOST_PAGE)
-
-
 def fingerprint(request: Message, *without: str) -> bytes:
     """Tell requests apart by all their fields but these."""
     copy = type(request)()
@@ -84,32 +72,3 @@ def fingerprint(request: Message, *without: str) -> bytes:
     for field in without:
         copy.ClearField(field)
     return hashlib.sha256(copy.SerializeToString(deterministic=True)).digest()
-
-
-def write_page_token(request: Message, last_id: str) -> str:
-    """Make the token of the page after `last_id`, bound to this list and its filters."""
-    name = request.DESCRIPTOR.full_name.encode()
-    filters = fingerprint(request, "page_size", "page_token")
-    seal = hashlib.sha256(b"\x00".join((name, filters, last_id.encode()))).hexdigest()[:16]
-    return base64.urlsafe_b64encode(json.dumps([seal, last_id]).encode()).decode().rstrip("=")
-
-
-def read_page_token(request: Message, token: str) -> str:
-    """Read which id a page starts below; empty for the first page. Raises PAGE_TOKEN_INVALID."""
-    if not token:
-        return ""
-    refusal = BoxofficeError(
-        Reason.PAGE_TOKEN_INVALID, "the page token is not one that this list gave for these filters"
-    )
-    try:
-        raw = token.encode("ascii")
-        text = base64.b64decode(raw + b"=" * (-len(raw) % 4), altchars=b"-_", validate=True)
-        parts = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise refusal from error
-    match parts:
-        case [str(), str(last_id)] if last_id.isprintable():
-            # Sealed and written as we would: no bit of it was changed on the way.
-            if write_page_token(request, last_id) == token:
-                return last_id
-    raise refusal

@@ -11,7 +11,8 @@ import structlog
 from boxoffice.orders.v1 import orders_pb2 as pb
 from boxoffice_server.api import convert
 from boxoffice_server.api.context import Context
-from boxoffice_server.api.requests import Faults, page_limit, read_page_token, write_page_token
+from boxoffice_server.api.pages import read_page
+from boxoffice_server.api.requests import Faults
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.ids import Prefix, new_id
 from boxoffice_server.domain.order import Order, OrderStatus
@@ -194,15 +195,14 @@ class TaskMethods:
             states=convert.from_task_states(request.states, "states"),
             order_id=request.order_id,
         )
-        before_id = read_page_token(request, request.page_token)
-        limit = page_limit(request.page_size)
-        tasks = await self._store.read(
-            lambda repo: repo.tasks.find(wanted, before_id=before_id, limit=limit + 1)
+        page = read_page(request, page_size=request.page_size, page_token=request.page_token)
+        loaded = await self._store.read(
+            lambda repo: repo.tasks.find(wanted, before_id=page.before_id, limit=page.fetch)
         )
-        more = len(tasks) > limit
+        tasks, next_page_token = page.cut(loaded)
         return pb.ListTasksResponse(
-            tasks=[convert.to_task(task) for task in tasks[:limit]],
-            next_page_token=write_page_token(request, tasks[limit - 1].id) if more else "",
+            tasks=[convert.to_task(task) for task in tasks],
+            next_page_token=next_page_token,
         )
 
 

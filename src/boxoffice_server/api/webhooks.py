@@ -4,7 +4,8 @@ from boxoffice.webhooks.v1 import webhooks_pb2 as pb
 from boxoffice.webhooks.v1 import webhooks_pb2_grpc
 from boxoffice_server.api import convert
 from boxoffice_server.api.context import Context
-from boxoffice_server.api.requests import Faults, page_limit, read_page_token, write_page_token
+from boxoffice_server.api.pages import read_page
+from boxoffice_server.api.requests import Faults
 from boxoffice_server.api.writes import Writes
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.text import text_violations
@@ -60,15 +61,14 @@ class WebhooksServicer(webhooks_pb2_grpc.WebhooksServiceServicer):
         if request.state:
             state = convert.from_notification_state(request.state, "state")
         wanted = NotificationFilter(source=source, state=state, type=request.type)
-        before_id = read_page_token(request, request.page_token)
-        limit = page_limit(request.page_size)
-        found = await self._store.read(
-            lambda repo: repo.notifications.find(wanted, before_id=before_id, limit=limit + 1)
+        page = read_page(request, page_size=request.page_size, page_token=request.page_token)
+        loaded = await self._store.read(
+            lambda repo: repo.notifications.find(wanted, before_id=page.before_id, limit=page.fetch)
         )
-        more = len(found) > limit
+        notifications, next_page_token = page.cut(loaded)
         return pb.ListNotificationsResponse(
-            notifications=[convert.to_notification(each) for each in found[:limit]],
-            next_page_token=write_page_token(request, found[limit - 1].id) if more else "",
+            notifications=[convert.to_notification(each) for each in notifications],
+            next_page_token=next_page_token,
         )
 
     async def ReplayNotification(
