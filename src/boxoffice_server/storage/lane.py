@@ -6,11 +6,14 @@ several of them.
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+MOST_SECONDS = 0.002
 
 Job = tuple[Callable[[], Any], "asyncio.Future[Any]"]
 Result = tuple["asyncio.Future[Any]", Any, BaseException | None]
@@ -19,7 +22,8 @@ Result = tuple["asyncio.Future[Any]", Any, BaseException | None]
 class Lane:
     """Does its work in the order it was given, one piece after the other.
 
-    `most` is how many results may wait for each other before they are handed over.
+    `most` is how many results may wait for each other before they are handed over; nor do they wait
+    for longer than it takes to notice.
     """
 
     def __init__(self, name: str, *, most: int) -> None:
@@ -41,9 +45,10 @@ class Lane:
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
+            until = time.monotonic() + MOST_SECONDS
             results = [_attempt(job)]
             last = False
-            while len(results) < self._most and not self._jobs.empty():
+            while len(results) < self._most and not self._jobs.empty() and time.monotonic() < until:
                 following = self._jobs.get()
                 if following is None:
                     last = True
