@@ -1,10 +1,8 @@
 """PaymentsService: money that is asked for through the payment gateway."""
 
 import asyncio
-from collections.abc import Coroutine
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
 
 import structlog
 from google.rpc import status_pb2
@@ -31,6 +29,7 @@ from boxoffice_server.domain.payment import (
     PaymentStatus,
 )
 from boxoffice_server.domain.text import tag_violations
+from boxoffice_server.own_tasks import OwnTasks
 from boxoffice_server.ports import (
     Clock,
     IntentAnswer,
@@ -42,8 +41,6 @@ from boxoffice_server.ports import (
     Store,
 )
 from boxoffice_server.settlement import Settled, settle
-
-T = TypeVar("T")
 
 # How often a call looks whether the other one with its request id has ended.
 FIRST_LOOK_SECONDS = 0.05
@@ -74,11 +71,11 @@ class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
         self._gateway = gateway
         self._records = records
         self._log = structlog.get_logger(part="payments")
-        self._own: set[asyncio.Task[Any]] = set()
+        self._own = OwnTasks(self._tell_unheard)
 
     async def close(self) -> None:
         """Wait for everything that was asked of the vendor."""
-        await asyncio.gather(*self._own, return_exceptions=True)
+        await self._own.finish()
 
     async def CreatePaymentIntent(
         self, request: pb.CreatePaymentIntentRequest, context: Context
@@ -89,7 +86,7 @@ class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
         recorded = await self._when_mine(record, key, context)
         if recorded.operation.answer is not None:
             return await self._replay(recorded.operation)
-        return await self._to_the_end(self._ask(recorded))
+        return await self._own.run(self._ask(recorded))
 
     async def _when_mine(
         self, record: partial[Recorded], key: OperationKey, context: Context
@@ -113,21 +110,8 @@ class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
             await asyncio.sleep(pause)
             pause = min(pause * 2, MOST_LOOK_SECONDS)
 
-    async def _to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run what must not stop half-way in a task that the caller's cancellation can't reach."""
-        task = asyncio.create_task(work)
-        self._own.add(task)
-        task.add_done_callback(self._own.discard)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            task.add_done_callback(self._tell_unheard)
-            raise
-
-    def _tell_unheard(self, task: asyncio.Task[Any]) -> None:
-        """Log how a call ended whose caller has left, if it failed."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.warning("a call failed after its caller had left", exc_info=error)
+    def _tell_unheard(self, error: BaseException) -> None:
+        self._log.warning("a call failed after its caller had left", exc_info=error)
 
     async def _ask(self, recorded: Recorded) -> pb.CreatePaymentIntentResponse:
         """Ask the vendor for what was recorded, and record what it said."""

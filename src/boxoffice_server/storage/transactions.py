@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from boxoffice_server.own_tasks import OwnTasks
 from boxoffice_server.ports import Repository
 from boxoffice_server.storage.errors import unavailable
 
@@ -19,7 +20,7 @@ class SqlStore(ABC):
     def __init__(self, log: structlog.stdlib.BoundLogger) -> None:
         self._log = log
         self._listeners: dict[object, Callable[[], None]] = {}
-        self._running: set[asyncio.Task[Any]] = set()
+        self._own = OwnTasks(self._tell_unheard)
         self._is_open = False
 
     async def write(self, body: Callable[[Repository], T]) -> T:
@@ -40,25 +41,15 @@ class SqlStore(ABC):
         """Run a transaction in a task of its own, which nobody cancels."""
         if not self._is_open:
             raise unavailable()
-        task = asyncio.get_running_loop().create_task(work())
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            task.add_done_callback(self._tell_unheard)
-            raise
+        return await self._own.run(work())
 
-    def _tell_unheard(self, task: asyncio.Task[Any]) -> None:
-        """Log the error of a transaction whose caller has left, for nobody else will."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.warning("store.transaction_failed_unheard", exc_info=error)
+    def _tell_unheard(self, error: BaseException) -> None:
+        self._log.warning("store.transaction_failed_unheard", exc_info=error)
 
     async def _finish_running(self) -> None:
         """Refuse new transactions and wait for those that run."""
         self._is_open = False
-        while self._running:
-            await asyncio.wait(self._running)
+        await self._own.finish()
 
     def on_advance(self, callback: Callable[[], None]) -> Callable[[], None]:
         key = object()

@@ -1,0 +1,38 @@
+"""Work that must not stop half-way, whatever becomes of the one who asked for it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class OwnTasks:
+    """Runs work in tasks of its own, which no caller's cancellation reaches.
+
+    `unheard` is told of an error whose caller has left, for nobody else would hear of it.
+    """
+
+    def __init__(self, unheard: Callable[[BaseException], None]) -> None:
+        self._unheard = unheard
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run work to its end, and answer what it answers to a caller who is still there."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(self._tell_unheard)
+            raise
+
+    async def finish(self) -> None:
+        """Wait until nothing runs."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    def _tell_unheard(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._unheard(error)
