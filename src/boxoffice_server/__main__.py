@@ -5,7 +5,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
 from boxoffice_server.domain.errors import BoxofficeError
@@ -133,12 +133,25 @@ async def _run(
         return _fail(_say(error))
     try:
         if sandbox is not None:
-            await sandbox.wait_ready()
-        _print_doors(doors, settings, sandbox=sandbox is not None)
+            await _unless_stopped(sandbox.wait_ready(), stop)
+        if not stop.is_set():
+            _print_doors(doors, settings, sandbox=sandbox is not None)
         await stop.wait()
     finally:
         await application.stop()
     return 0
+
+
+async def _unless_stopped(work: Coroutine[None, None, None], stop: asyncio.Event) -> None:
+    """Wait for work, but no longer than until the service is told to end."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            await working
+    finally:
+        working.cancel()
+        stopping.cancel()
 
 
 def _print_doors(doors: "Doors", settings: Settings, *, sandbox: bool) -> None:
