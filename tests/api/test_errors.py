@@ -78,7 +78,10 @@ def test_error_is_cut_to_what_grpc_lets_through() -> None:
     assert status.ByteSize() < 4096
 
 
-@pytest.mark.parametrize("fault", [RuntimeError(DRIVER_TEXT), KeyError(DRIVER_TEXT), OSError(5)])
+@pytest.mark.parametrize(
+    "fault",
+    [RuntimeError(DRIVER_TEXT), KeyError(DRIVER_TEXT), OSError(5), TimeoutError(DRIVER_TEXT)],
+)
 def test_fault_of_the_service_is_internal_and_in_the_log(
     grpc_stub: OrdersServiceStub, service: ServiceThread, fault: Exception
 ) -> None:

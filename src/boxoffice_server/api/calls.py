@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import grpc
 import structlog
@@ -23,6 +23,8 @@ SLOW_SECONDS = 1.0
 SAMPLE_EVERY = 100
 # A stalled client must not hold its abort for ever.
 ABORT_SECONDS = 2.0
+
+T = TypeVar("T")
 
 _OWN_PREFIX = "/boxoffice."
 
@@ -106,8 +108,7 @@ class Calls(grpc.aio.ServerInterceptor):
                     # gRPC itself ends the call when its own deadline passes.
                     response = await inner(request, context)
                 else:
-                    async with asyncio.timeout(MOST_SECONDS):
-                        response = await inner(request, context)
+                    response = await _within_limit(inner(request, context))
                 seconds.observe(time.perf_counter() - started)
                 return response
             raise AssertionError("an aborted call does not go on")
@@ -156,10 +157,6 @@ class Calls(grpc.aio.ServerInterceptor):
     def _refusal(self, error: Exception, method: str) -> BoxofficeError:
         if isinstance(error, BoxofficeError):
             return error
-        if isinstance(error, TimeoutError):
-            return BoxofficeError(
-                Reason.DEADLINE_EXCEEDED, f"the call did not end within {MOST_SECONDS:.0f} s"
-            )
         request_id = str(uuid.uuid4())
         self._log.error(
             "a fault of the service", method=method, request_id=request_id, exc_info=error
@@ -189,6 +186,20 @@ class Calls(grpc.aio.ServerInterceptor):
 
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+async def _within_limit(work: Awaitable[T]) -> T:
+    """Wait for work as long as a call may take; a timeout of the work's own is a fault like any."""
+    limit = asyncio.timeout(MOST_SECONDS)
+    try:
+        async with limit:
+            return await work
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise BoxofficeError(
+            Reason.DEADLINE_EXCEEDED, f"the call did not end within {MOST_SECONDS:.0f} s"
+        ) from error
 
 
 def _serialize(response: Any) -> bytes:  # noqa: ANN401 -- a message of any Watch, or its bytes
