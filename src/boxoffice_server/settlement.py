@@ -45,10 +45,11 @@ def settle(
         repo.orders.add_fact(order.id, fact)
     known = repo.orders.facts(order.id)
     payment = _settle_payment(repo, order, known, clock, stripe_payment_intent_id)
-    task = repo.tasks.by_order(order.id)
+    has_task = bool(order.product.task_function_name)
+    task = repo.tasks.by_order(order.id) if has_task else None
     acknowledged = task is not None and task.state is TaskState.ACKNOWLEDGED
     status = derive_status(known, task_started=acknowledged)
-    if status is OrderStatus.PAID and task is None and order.product.task_function_name:
+    if status is OrderStatus.PAID and task is None and has_task:
         repo.tasks.insert(_first_task(order, clock))
 
     changed, token = order, None

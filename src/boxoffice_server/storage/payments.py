@@ -29,8 +29,11 @@ class SqlPayments:
         update_row(self._connection, payments, from_payment(payment), "id")
 
     def customer(self, proposed: Customer) -> Customer:
-        insert_if_absent(self._connection, customers, from_customer(proposed), "user_id")
         row = one_row(self._connection, customers, user_id=proposed.user_id)
+        if row is None:
+            insert_if_absent(self._connection, customers, from_customer(proposed), "user_id")
+            # Another transaction may have been faster.
+            row = one_row(self._connection, customers, user_id=proposed.user_id)
         if row is None:
             raise LookupError("the user's customer is gone")
         return to_customer(row)
