@@ -13,11 +13,10 @@ from boxoffice_server.clock import BusinessClock
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.notification import Notification, NotificationState, Source
 from boxoffice_server.domain.order import Order, OrderStatus
-from boxoffice_server.domain.payment import Payment, PaymentMethodType, derive_state
 from boxoffice_server.intake import Delivered, Intake
 from boxoffice_server.ports import NotificationFilter, Repository, Store
 from boxoffice_server.vendors.stripe.notifications import StripeNotificationSource
-from tests.storage.samples import a_product, an_order
+from tests.storage.samples import a_payment, a_product, an_order
 from tests.support.logs import recorded_log
 from tests.support.notices import Json, event_of, signed
 from tests.support.service import WEBHOOK_SECRET
@@ -73,18 +72,7 @@ async def inbox(database_url: str) -> AsyncIterator[Inbox]:
     """An intake, on each store in turn."""
     product = replace(a_product(), task_function_name="")
     order = replace(an_order(product=product), vendor_events=())
-    payment = Payment(
-        id=order.payment_id,
-        user_id=order.user_id,
-        order_id=order.id,
-        amount=order.price,
-        method_type=PaymentMethodType.CARD,
-        vendor_idempotency_key="key",
-        stripe_payment_intent_id="pi_1",
-        state=derive_state(()),
-        create_time=NOW,
-        update_time=NOW,
-    )
+    payment = a_payment(intent="pi_1")
 
     def sell(repo: Repository) -> None:
         repo.orders.insert(order)

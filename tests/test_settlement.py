@@ -10,18 +10,15 @@ from boxoffice_server.clock import BusinessClock
 from boxoffice_server.domain.order import Order, OrderStatus, created
 from boxoffice_server.domain.payment import (
     FactOrigin,
-    Payment,
     PaymentFact,
-    PaymentMethodType,
     PaymentSignal,
     PaymentStatus,
-    derive_state,
 )
 from boxoffice_server.domain.stream import LogRecord, Token, TokenKind
 from boxoffice_server.domain.task import LeasePolicy, Task, TaskState, acknowledge, offer
 from boxoffice_server.ports import Repository, Store
 from boxoffice_server.settlement import Settled, settle
-from tests.storage.samples import a_product, an_order
+from tests.storage.samples import a_payment, a_product, an_order
 from tests.support.stores import make_store
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -54,18 +51,7 @@ async def sell(store: Store, *, function: str = "") -> Order:
     """Keep a new order with its payment, of which nothing is known yet."""
     product = replace(a_product(), task_function_name=function)
     order = replace(an_order(product=product), vendor_events=())
-    payment = Payment(
-        id=order.payment_id,
-        user_id=order.user_id,
-        order_id=order.id,
-        amount=order.price,
-        method_type=PaymentMethodType.CARD,
-        vendor_idempotency_key="key",
-        stripe_payment_intent_id="",
-        state=derive_state(()),
-        create_time=NOW,
-        update_time=NOW,
-    )
+    payment = a_payment()
 
     def keep(repo: Repository) -> None:
         repo.orders.insert(order)

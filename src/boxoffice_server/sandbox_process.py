@@ -65,10 +65,6 @@ class SandboxProcess:
                 f"{self._address}"
             )
 
-    async def wait(self) -> int:
-        """Wait until it ends."""
-        return await self._process.wait()
-
     async def stop(self) -> None:
         """End it."""
         if self._process.returncode is not None:
