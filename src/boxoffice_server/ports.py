@@ -4,11 +4,13 @@ Each Protocol is implemented by one adapter and chosen in `app.py`. The adapters
 is said here.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
+from boxoffice_server.domain.errors import BoxofficeError
+from boxoffice_server.domain.money import Money
 from boxoffice_server.domain.notification import (
     Notification,
     NotificationState,
@@ -17,8 +19,25 @@ from boxoffice_server.domain.notification import (
     VerifiedNotification,
 )
 from boxoffice_server.domain.order import Order, OrderEvent, OrderStatus
-from boxoffice_server.domain.payment import Customer, Payment, PaymentFact
+from boxoffice_server.domain.payment import (
+    Customer,
+    Payment,
+    PaymentEvent,
+    PaymentFact,
+    PaymentMethodType,
+    PaymentStatus,
+    Reuse,
+)
+from boxoffice_server.domain.payment_method import MethodNews, PaymentMethod
 from boxoffice_server.domain.product import Product
+from boxoffice_server.domain.refund import (
+    Dispute,
+    DisputeNews,
+    DisputeStatus,
+    Refund,
+    RefundNews,
+    RefundStatus,
+)
 from boxoffice_server.domain.stream import Frame, LogBounds, LogFilter, LogRecord, Start, Token
 from boxoffice_server.domain.task import Task, TaskState
 
@@ -55,6 +74,46 @@ class OrderFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentFilter:
+    """Which payments to list. An empty field asks for nothing."""
+
+    user_id: str = ""
+    order_id: str = ""
+    statuses: tuple[PaymentStatus, ...] = ()
+    from_time: datetime | None = None
+    until_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundFilter:
+    """Which refunds to list. An empty field asks for nothing."""
+
+    payment_id: str = ""
+    user_id: str = ""
+    statuses: tuple[RefundStatus, ...] = ()
+    from_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeFilter:
+    """Which disputes to list. An empty field asks for nothing."""
+
+    payment_id: str = ""
+    user_id: str = ""
+    statuses: tuple[DisputeStatus, ...] = ()
+    from_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodFilter:
+    """Which payment methods of a user to list. An empty tag asks for nothing."""
+
+    user_id: str
+    tag: str = ""
+    detached: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
     """Which tasks to list. An empty field asks for nothing."""
 
@@ -86,19 +145,35 @@ class Operation:
     """One write that was asked for.
 
     `fingerprint` tells its request from another with the same key. `resource_id` names what it is
-    about, so that it can be taken up again. `answer` is what the caller was told, serialised, and
-    None while it runs; `failed` says that the answer is an error. While it runs, `owner` holds it
-    until `lease_time`, in real time.
+    about, and `details` is what else it takes to do it, so that anyone can take it up again.
+    `answer` is what the caller was told, serialised, and None while it runs; `failed` says that the
+    answer is an error. `settled` says that what became of it at the vendor is known and recorded.
+
+    While it runs, `owner` holds it until `lease_time`; where nobody does, that is when the janitor
+    may take it up, which a caller need not wait for. Both are in real time. `tries` counts how
+    often it was taken up, `attempt` the vendor's keys it has used: a new one only where the last is
+    `key_spent`, which is to say that the vendor will answer the same failure to it for ever.
     """
 
+    id: str = ""
     key: OperationKey
     fingerprint: bytes
     resource_id: str
+    details: Mapping[str, str] = field(default_factory=dict)
     answer: bytes | None
-    failed: bool
-    owner: str
-    lease_time: datetime | None
+    failed: bool = False
+    settled: bool = False
+    owner: str = ""
+    lease_time: datetime | None = None
+    tries: int = 0
+    attempt: int = 1
+    key_spent: bool = False
     create_time: datetime
+
+    @property
+    def vendor_key(self) -> str:
+        """Tell the idempotency key of its next request to the vendor: kept before it is used."""
+        return f"boxoffice-{self.id}-{self.attempt}"
 
 
 class ProductRepository(Protocol):
@@ -113,7 +188,7 @@ class ProductRepository(Protocol):
 
 
 class OrderRepository(Protocol):
-    """Orders, and the facts that move them.
+    """Orders.
 
     Whoever changes an order locks it first, with `get(..., lock=True)`: the lock is held to the end
     of the transaction and keeps the order's events in commit order.
@@ -126,30 +201,89 @@ class OrderRepository(Protocol):
         """List orders, newest first, those with a smaller id than `before_id` (all if empty)."""
         ...
 
-    def add_fact(self, order_id: str, fact: PaymentFact) -> bool:
-        """Keep a fact about an order's payment. False, changing nothing, if it was kept before."""
-        ...
-
-    def facts(self, order_id: str) -> list[PaymentFact]:
-        """Answer all facts about an order's payment."""
-        ...
-
 
 class PaymentRepository(Protocol):
-    """Payments, and the vendor's customers who make them. The order's lock guards its payment."""
+    """Payments, and the facts that move them.
+
+    Whoever changes a payment locks it first; where it has an order, the order before it.
+    """
 
     def insert(self, payment: Payment) -> None: ...
-    def get(self, payment_id: str) -> Payment | None: ...
+    def get(self, payment_id: str, *, lock: bool = False) -> Payment | None: ...
     def by_intent(self, stripe_payment_intent_id: str) -> Payment | None: ...
+    def by_charge(self, stripe_charge_id: str) -> Payment | None: ...
     def update(self, payment: Payment) -> None: ...
-    def customer(self, proposed: Customer) -> Customer:
+    def find(self, wanted: PaymentFilter, *, before_id: str, limit: int) -> list[Payment]:
+        """List payments, newest first, those with a smaller id than `before_id` (all if empty)."""
+        ...
+
+    def overdue(self, now: datetime, *, limit: int) -> list[Payment]:
+        """List payments whose action deadline has passed while they wait for the customer."""
+        ...
+
+    def add_fact(self, payment_id: str, fact: PaymentFact) -> bool:
+        """Keep a fact about a payment. False, changing nothing, if it was kept before."""
+        ...
+
+    def facts(self, payment_id: str) -> list[PaymentFact]:
+        """Answer all facts about a payment."""
+        ...
+
+
+class CustomerRepository(Protocol):
+    """The vendor's customers, one for each of our users."""
+
+    def keep(self, proposed: Customer) -> Customer:
         """Answer the customer of the proposed one's user; keep the proposed one if there is none.
 
         Safe under concurrent first calls: all get the same customer.
         """
         ...
 
-    def set_stripe_customer(self, user_id: str, stripe_customer_id: str) -> None: ...
+    def get(self, user_id: str) -> Customer | None: ...
+    def by_stripe_id(self, stripe_customer_id: str) -> Customer | None: ...
+    def learn_stripe_id(self, user_id: str, stripe_customer_id: str) -> Customer:
+        """Give a user's customer its vendor's id, unless it has one; answers the customer."""
+        ...
+
+
+class RefundRepository(Protocol):
+    """Refunds. The lock of the payment guards them."""
+
+    def insert(self, refund: Refund) -> None: ...
+    def get(self, refund_id: str) -> Refund | None: ...
+    def by_stripe_id(self, stripe_refund_id: str) -> Refund | None: ...
+    def of_payment(self, payment_id: str) -> list[Refund]: ...
+    def update(self, refund: Refund) -> None: ...
+    def find(self, wanted: RefundFilter, *, before_id: str, limit: int) -> list[Refund]:
+        """List refunds, newest first, those after `before_id` in that order (all if empty)."""
+        ...
+
+
+class DisputeRepository(Protocol):
+    """Disputes. The lock of the payment guards them."""
+
+    def insert(self, dispute: Dispute) -> None: ...
+    def get(self, dispute_id: str) -> Dispute | None: ...
+    def of_payment(self, payment_id: str) -> list[Dispute]: ...
+    def update(self, dispute: Dispute) -> None: ...
+    def find(self, wanted: DisputeFilter, *, before_id: str, limit: int) -> list[Dispute]:
+        """List disputes, newest first, those after `before_id` in that order (all if empty)."""
+        ...
+
+
+class PaymentMethodRepository(Protocol):
+    """Payment methods that users have saved, the detached ones included."""
+
+    def insert(self, method: PaymentMethod) -> bool:
+        """Keep a method. False, changing nothing, if it is there already."""
+        ...
+
+    def get(self, method_id: str, *, lock: bool = False) -> PaymentMethod | None: ...
+    def update(self, method: PaymentMethod) -> None: ...
+    def find(self, wanted: MethodFilter, *, before_id: str, limit: int) -> list[PaymentMethod]:
+        """List methods, newest first, those after `before_id` in that order (all if empty)."""
+        ...
 
 
 class TaskRepository(Protocol):
@@ -206,8 +340,24 @@ class OperationRepository(Protocol):
 
     def get(self, key: OperationKey, *, lock: bool = False) -> Operation | None: ...
     def update(self, operation: Operation) -> None:
-        """Write the answer, the owner and the lease of an operation that is there."""
+        """Write what has become of an operation that is there."""
         ...
+
+    def unsettled_on(self, resource_id: str) -> list[Operation]:
+        """List the operations on this whose outcome at the vendor is not known yet."""
+        ...
+
+    def claim(self, *, owner: str, now: datetime, alone: bool, limit: int) -> list[Operation]:
+        """Lock unsettled operations that nobody holds, oldest first.
+
+        One that is `alone` knows that whatever another owner holds was left by a crash. Operations
+        that another transaction holds are passed over, not waited for.
+        """
+        ...
+
+
+LogEvent = OrderEvent | PaymentEvent | Product
+"""What the log tells."""
 
 
 class LogRepository(Protocol):
@@ -217,7 +367,7 @@ class LogRepository(Protocol):
     after the commit on PostgreSQL. Positions are dense and rise in the order of visibility.
     """
 
-    def append(self, event: OrderEvent | Product) -> Token:
+    def append(self, event: LogEvent) -> Token:
         """Append an event to the transaction's group; answers a token that lies just behind it.
 
         All events of one transaction are numbered next to each other, in the order appended. An
@@ -285,6 +435,14 @@ class Repository(Protocol):
     @property
     def payments(self) -> PaymentRepository: ...
     @property
+    def customers(self) -> CustomerRepository: ...
+    @property
+    def refunds(self) -> RefundRepository: ...
+    @property
+    def disputes(self) -> DisputeRepository: ...
+    @property
+    def methods(self) -> PaymentMethodRepository: ...
+    @property
     def tasks(self) -> TaskRepository: ...
     @property
     def notifications(self) -> NotificationRepository: ...
@@ -345,12 +503,21 @@ class FrameSource(Protocol):
 # -- vendors --------------------------------------------------------------------------------------
 
 
+class KeySpentError(BoxofficeError):
+    """OUTCOME_UNKNOWN, and the vendor will answer the same failure to this key for ever."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntentRequest:
-    """What a payment intent is to be made for."""
+    """What a payment intent is to be made for.
+
+    With a saved method an intent that is `off_session` is confirmed at once.
+    """
 
     payment: Payment
     stripe_customer_id: str
+    stripe_payment_method_id: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -359,15 +526,66 @@ class IntentAnswer:
 
     stripe_payment_intent_id: str
     client_secret: str
+    stripe_charge_id: str
     fact: PaymentFact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargeRequest:
+    """What a Source is to be charged for: the payment's own amount."""
+
+    payment: Payment
+    stripe_source_id: str
+    stripe_customer_id: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargeAnswer:
+    """What the vendor said about a legacy charge."""
+
+    stripe_charge_id: str
+    fact: PaymentFact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceAnswer:
+    """A Source as the vendor has it; its metadata is a customer's device's word."""
+
+    stripe_source_id: str
+    stripe_customer_id: str
+    status: str
+    amount: Money | None
+    order_id: str
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetupRequest:
+    """What a setup intent is to be made for."""
+
+    user_id: str
+    stripe_customer_id: str
+    method_type: PaymentMethodType
+    reuse: Reuse
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetupAnswer:
+    """A setup intent. The client secret is never stored or logged."""
+
+    stripe_setup_intent_id: str
+    client_secret: str
 
 
 class PaymentGateway(Protocol):
     """Stripe, as far as money is moved. No transaction is open during any call.
 
     Errors of all methods: VENDOR_REFUSED when the vendor says no for good; VENDOR_UNAVAILABLE when
-    nothing happened there; OUTCOME_UNKNOWN when something may have. A call with the same key may
-    be repeated after the last two and never does its work twice.
+    nothing happened there; OUTCOME_UNKNOWN when something may have, as KeySpentError where asking
+    again under the same key is pointless. A call with the same key may be repeated after any of the
+    last three and never does its work twice. What a decline leaves behind is an answer, no error.
     """
 
     async def create_customer(self, customer: Customer) -> str:
@@ -375,11 +593,109 @@ class PaymentGateway(Protocol):
         ...
 
     async def create_intent(self, request: IntentRequest) -> IntentAnswer:
-        """Make the payment's intent. Keyed by the payment's `vendor_idempotency_key`."""
+        """Make the payment's intent, and confirm it where the request says so."""
         ...
 
     async def read_intent(self, stripe_payment_intent_id: str) -> IntentAnswer:
         """Read an intent as it is now."""
+        ...
+
+    async def find_intent(
+        self, payment: Payment, stripe_customer_id: str, *, since: datetime
+    ) -> IntentAnswer | None:
+        """Find the intent that was made for a payment, by reading all of its customer's."""
+        ...
+
+    async def capture_intent(self, payment: Payment, *, amount: int, key: str) -> IntentAnswer:
+        """Capture this much of what the payment's intent holds, and release the rest."""
+        ...
+
+    async def cancel_intent(self, payment: Payment, *, key: str) -> IntentAnswer:
+        """Cancel the payment's intent."""
+        ...
+
+    async def create_refund(self, refund: Refund, payment: Payment, *, key: str) -> RefundNews:
+        """Give money of the payment's intent or charge back."""
+        ...
+
+    async def find_refund(self, refund: Refund, payment: Payment) -> RefundNews | None:
+        """Find the refund that was made for ours, by reading all of its payment's."""
+        ...
+
+    async def read_source(self, stripe_source_id: str) -> SourceAnswer:
+        """Read a Source as it is now."""
+        ...
+
+    async def create_charge(self, request: ChargeRequest) -> ChargeAnswer:
+        """Charge a Source."""
+        ...
+
+    async def find_charge(self, payment: Payment, *, since: datetime) -> ChargeAnswer | None:
+        """Find the newest legacy charge that was made for a payment."""
+        ...
+
+
+class MethodGateway(Protocol):
+    """Stripe, as far as payment methods are saved. Errors as for PaymentGateway."""
+
+    async def create_setup_intent(self, request: SetupRequest) -> SetupAnswer:
+        """Make a setup intent."""
+        ...
+
+    async def read_setup_intent(self, stripe_setup_intent_id: str) -> SetupAnswer:
+        """Read a setup intent as it is now."""
+        ...
+
+    async def read_method(self, stripe_payment_method_id: str) -> MethodNews:
+        """Read a method as it is now."""
+        ...
+
+    async def attach_method(
+        self, stripe_payment_method_id: str, stripe_customer_id: str, *, key: str
+    ) -> MethodNews:
+        """Attach a method to a customer."""
+        ...
+
+    async def detach_method(self, stripe_payment_method_id: str, *, key: str) -> MethodNews:
+        """Detach a method from its customer, for good."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookEntry:
+    """A payment as the vendor's books have it.
+
+    `payment_id` is ours, from its metadata, and empty for one that was not made here. `captured`
+    and `refunded` are in the minor unit of `amount`'s currency; `status` is in our words.
+    """
+
+    stripe_id: str
+    payment_id: str
+    amount: Money
+    captured: int
+    refunded: int
+    status: PaymentStatus
+    create_time: datetime
+    answer: IntentAnswer | ChargeAnswer
+
+
+class VendorBooks(Protocol):
+    """The vendor's books, read page by page, newest first. Errors: VENDOR_UNAVAILABLE."""
+
+    def payments(self, since: datetime) -> AsyncIterator[list[BookEntry]]:
+        """Read the intents, and the charges without one, that were made at or after this time."""
+        ...
+
+    def refunds(self, since: datetime) -> AsyncIterator[list[RefundNews]]:
+        """Read the refunds that were made at or after this time."""
+        ...
+
+    def disputes(self, since: datetime) -> AsyncIterator[list[DisputeNews]]:
+        """Read the disputes that were made at or after this time."""
+        ...
+
+    def missed(self, since: datetime) -> AsyncIterator[list[VerifiedNotification]]:
+        """Read the notifications since then that were not delivered; the vendor keeps 30 days."""
         ...
 
 

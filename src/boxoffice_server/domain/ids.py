@@ -20,6 +20,10 @@ class Prefix(StrEnum):
     NOTIFICATION = "ntf"
     CUSTOMER = "cst"
     EVENT = "evt"
+    OPERATION = "opn"
+    PAYMENT_METHOD = "pmt"
+    REFUND = "rfd"
+    DISPUTE = "dsp"
 
 
 def new_id(prefix: Prefix, now: datetime) -> str:

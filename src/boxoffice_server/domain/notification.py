@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from boxoffice_server.domain.money import Money
 from boxoffice_server.domain.payment import PaymentFact
+from boxoffice_server.domain.payment_method import MethodNews
+from boxoffice_server.domain.refund import DisputeNews, RefundNews
 
 
 class Source(StrEnum):
@@ -39,7 +41,7 @@ class VerifiedNotification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
-    """A notification as it is kept: `order_id` is empty where it belongs to no order of ours."""
+    """A notification as it is kept, with the order and the payment of ours it belongs to, if any."""
 
     id: str
     source: Source
@@ -50,17 +52,19 @@ class Notification:
     receive_time: datetime
     state: NotificationState
     order_id: str
+    payment_id: str
     body: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tidings:
+class PaymentTidings:
     """What a notification says about a payment, and by what the payment can be found.
 
-    `stripe_payment_intent_id` is the surest; `payment_id` and `order_id` stand in the object's
-    metadata. Metadata of a Source is written by a customer's device, so what it names counts only
-    where `amount` agrees with the order's price and `user_id` with its payer; for these
-    `untrusted` is True (DESIGN, "Legacy sources").
+    `stripe_payment_intent_id` is the surest, then the charge's; `payment_id` and `order_id` stand
+    in the object's metadata. Metadata of a Source is written by a customer's device, so what it
+    names counts only where `amount` agrees with the order's price and `user_id` with its payer; for
+    these `untrusted` is True (DESIGN, "Metadata is believed as far as its writer").
+    `chargeable_source_id` names a Source that waits to be charged.
     """
 
     fact: PaymentFact
@@ -70,3 +74,9 @@ class Tidings:
     user_id: str
     amount: Money | None
     untrusted: bool
+    stripe_charge_id: str = ""
+    chargeable_source_id: str = ""
+
+
+Tidings = PaymentTidings | RefundNews | DisputeNews | MethodNews
+"""What a notification says, in the words of the domain."""

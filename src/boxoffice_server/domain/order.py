@@ -6,13 +6,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
 
+from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.ids import Prefix, hashed_id
 from boxoffice_server.domain.money import Money
 from boxoffice_server.domain.payment import (
     FactOrigin,
     PaymentFact,
+    PaymentFlow,
     PaymentSignal,
+    PaymentState,
     PaymentStatus,
+    PendingReason,
     derive_state,
     latest,
     place,
@@ -41,11 +45,22 @@ class OrderEventType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ManualStatus:
+    """A status that a person has set, and why."""
+
+    status: OrderStatus
+    reason: str
+    actor: str
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """One sale of one product to one user.
 
     `user_id` pays, `target_user_id` receives, `created_by` is the service that asked for it.
-    `product` is the product as it was sold. `version` rises by one at every change.
+    `product` is the product as it was sold, `manual` what people have decided about its status,
+    oldest first. `version` rises by one at every change.
     """
 
     id: str
@@ -59,6 +74,7 @@ class Order:
     tags: tuple[str, ...]
     payment_id: str
     vendor_events: tuple[PaymentFact, ...]
+    manual: tuple[ManualStatus, ...] = ()
     version: int
     create_time: datetime
     update_time: datetime
@@ -93,13 +109,38 @@ def created(order: Order) -> OrderEvent:
     )
 
 
-def derive_status(facts: Iterable[PaymentFact], *, task_started: bool) -> OrderStatus:
+# What money says about an order holds over what a person said before.
+_UNDECIDED = {OrderStatus.CREATED, OrderStatus.FAILED, OrderStatus.CHARGE_CREATED}
+
+
+def derive_status(
+    facts: Iterable[PaymentFact],
+    *,
+    task_started: bool,
+    manual: Iterable[ManualStatus] = (),
+    refund_time: datetime | None = None,
+) -> OrderStatus:
     """Tell an order's status from all that is known: a pure function of sets.
 
-    `task_started` says that the order's task was acknowledged, or that it has none. Money that
-    arrives for a cancelled order makes it paid all the same.
+    `task_started` says that the order's task was acknowledged, or that it has none; `refund_time`
+    when all the money had gone back. Money that arrives for a cancelled order makes it paid all the
+    same. What a person has set holds until something decisive is heard later: money taken, given
+    back, or a payment given up.
     """
     known = list(facts)
+    word = max(manual, key=lambda each: (each.create_time, each.status, each.reason), default=None)
+    if word is None:
+        return OrderStatus.REFUNDED if refund_time else _told_status(known, task_started)
+    if refund_time is not None and refund_time > word.create_time:
+        return OrderStatus.REFUNDED
+    later = [fact for fact in known if fact.event_time > word.create_time]
+    status = _told_status(later, task_started) if later else OrderStatus.CREATED
+    if status in _UNDECIDED:
+        status = word.status
+    return OrderStatus.TASK_STARTED if status is OrderStatus.PAID and task_started else status
+
+
+def _told_status(known: list[PaymentFact], task_started: bool) -> OrderStatus:  # noqa: FBT001 -- ours
     match derive_state(known).status:
         case PaymentStatus.COMPLETE:
             return OrderStatus.TASK_STARTED if task_started else OrderStatus.PAID
@@ -138,6 +179,7 @@ def change(
     status: OrderStatus | None = None,
     tags: tuple[str, ...] | None = None,
     facts: Iterable[PaymentFact] | None = None,
+    manual: tuple[ManualStatus, ...] | None = None,
 ) -> OrderEvent | None:
     """Change an order; None if nothing about it would differ.
 
@@ -146,13 +188,20 @@ def change(
     new_status = order.status if status is None else status
     new_tags = order.tags if tags is None else tags
     shown = order.vendor_events if facts is None else _shown(facts)
-    if (new_status, new_tags, shown) == (order.status, order.tags, order.vendor_events):
+    decided = order.manual if manual is None else manual
+    if (new_status, new_tags, shown, decided) == (
+        order.status,
+        order.tags,
+        order.vendor_events,
+        order.manual,
+    ):
         return None
     changed = replace(
         order,
         status=new_status,
         tags=new_tags,
         vendor_events=shown,
+        manual=decided,
         version=order.version + 1,
         update_time=now,
     )
@@ -176,3 +225,31 @@ def _shown(facts: Iterable[PaymentFact]) -> tuple[PaymentFact, ...]:
         if fact.origin is FactOrigin.NOTIFICATION and fact.signal not in _UNMOVING
     }
     return tuple(sorted(told, key=place))
+
+
+_PAID = {OrderStatus.PAID, OrderStatus.TASK_STARTED}
+PAID_STATUSES = frozenset(_PAID)
+"""The statuses of an order whose money is there."""
+
+
+def check_order_cancellable(order: Order, state: PaymentState) -> None:
+    """Raise ORDER_NOT_CANCELLABLE for an order that is paid, or about to be."""
+    paid = order.status in _PAID or order.status is OrderStatus.REFUNDED
+    if paid or state.pending_reason is PendingReason.PROCESSING:
+        raise _wrong_status(order, Reason.ORDER_NOT_CANCELLABLE, "can't be cancelled")
+
+
+def check_chargeable(order: Order, flow: PaymentFlow, state: PaymentState) -> None:
+    """Raise ORDER_NOT_CHARGEABLE unless the order waits for a legacy charge."""
+    waits = {OrderStatus.CREATED, OrderStatus.FAILED}
+    free = state.status is PaymentStatus.REQUIRES_PAYMENT_METHOD
+    if flow is not PaymentFlow.LEGACY_CHARGE or order.status not in waits or not free:
+        raise _wrong_status(order, Reason.ORDER_NOT_CHARGEABLE, "can't be charged")
+
+
+def _wrong_status(order: Order, reason: Reason, what: str) -> BoxofficeError:
+    return BoxofficeError(
+        reason,
+        f"order {order.id} is {order.status} and {what}",
+        metadata={"order_id": order.id, "status": order.status},
+    )

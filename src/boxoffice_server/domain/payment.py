@@ -5,13 +5,15 @@ arrive nor duplicates among them can change it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
+from boxoffice_server.domain.ids import Prefix, hashed_id
 from boxoffice_server.domain.money import DEFAULT_CURRENCY, Money
+from boxoffice_server.domain.refund import Dispute, Refund
 
 
 class PaymentMethodType(StrEnum):
@@ -21,6 +23,27 @@ class PaymentMethodType(StrEnum):
     BANCONTACT = "bancontact"
     GIROPAY = "giropay"
     IDEAL = "ideal"
+
+
+class PaymentFlow(StrEnum):
+    """By which of Stripe's ways a payment is made."""
+
+    INTENT = "intent"
+    LEGACY_CHARGE = "legacy_charge"
+
+
+class CaptureMethod(StrEnum):
+    """Whether money is taken as soon as it can be, or held until it is captured."""
+
+    AUTOMATIC = "automatic"
+    MANUAL = "manual"
+
+
+class Reuse(StrEnum):
+    """What a payment method is saved for."""
+
+    ON_SESSION = "on_session"
+    OFF_SESSION = "off_session"
 
 
 class PaymentStatus(StrEnum):
@@ -52,6 +75,7 @@ class PaymentSignal(StrEnum):
     PROCESSING = "processing"
     LEGACY_CHARGE_PENDING = "legacy_charge_pending"
     ATTEMPT_FAILED = "attempt_failed"
+    AUTHENTICATION_REQUIRED = "authentication_required"
     AUTHORISED = "authorised"
     REFUSED = "refused"
     CANCELLED = "cancelled"
@@ -84,7 +108,8 @@ class PaymentFact:
     """One thing that a vendor said about a payment.
 
     `id` is the vendor's event id for a notification; for an answer it is made from the call, so
-    that asking again adds nothing. `event_time` is the vendor's, in whole seconds.
+    that asking again adds nothing. `event_time` is the vendor's, in whole seconds. `amount` is how
+    much is held or was taken, in the minor unit of the payment's currency; None where it says none.
     """
 
     id: str
@@ -95,6 +120,7 @@ class PaymentFact:
     event_time: datetime
     signal: PaymentSignal
     failure: PaymentFailure | None = None
+    amount: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,19 +136,68 @@ class PaymentState:
 class Payment:
     """Money that is asked for.
 
-    `vendor_idempotency_key` is the key our call carries to the vendor; it is kept before the call.
+    `order_id` is empty for an ad-hoc payment. `payment_method_id` is our id of the saved method it
+    was asked for with, and empty where the customer gives one. `captured`, `authorised` and
+    `refunded` are in the minor unit of the amount's currency; `refund_time` is when all of it had
+    gone back. `action_deadline` is until when the customer may authenticate what was tried off
+    session. `version` rises by one at every change.
     """
 
     id: str
     user_id: str
     order_id: str
+    created_by: str
+    description: str
     amount: Money
-    method_type: PaymentMethodType
-    vendor_idempotency_key: str
-    stripe_payment_intent_id: str
+    flow: PaymentFlow = PaymentFlow.INTENT
+    method_type: PaymentMethodType = PaymentMethodType.CARD
+    capture_method: CaptureMethod = CaptureMethod.AUTOMATIC
+    reuse: Reuse | None = None
+    off_session: bool = False
+    payment_method_id: str = ""
+    stripe_payment_intent_id: str = ""
+    stripe_charge_id: str = ""
     state: PaymentState
+    authorised: int = 0
+    captured: int = 0
+    refunded: int = 0
+    refund_time: datetime | None = None
+    disputed: bool = False
+    action_deadline: datetime | None = None
+    version: int = 1
     create_time: datetime
     update_time: datetime
+
+
+class PaymentEventType(StrEnum):
+    """What changed about a payment."""
+
+    CREATED = "created"
+    STATUS_CHANGED = "status_changed"
+    UPDATED = "updated"
+    REFUND_CHANGED = "refund_changed"
+    DISPUTE_CHANGED = "dispute_changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentEvent:
+    """One change of a payment: the payment just after it, and the status just before.
+
+    `previous_status` is None for the event that made the payment. The id follows from the payment
+    and its version, so the same change always has the same event.
+    """
+
+    type: PaymentEventType
+    previous_status: PaymentStatus | None
+    payment: Payment
+    refund: Refund | None = None
+    dispute: Dispute | None = None
+    create_time: datetime
+
+    @property
+    def id(self) -> str:
+        """Tell the event's id."""
+        return hashed_id(Prefix.EVENT, self.payment.id, str(self.payment.version))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +221,21 @@ def check_currency(method_type: PaymentMethodType, currency: str) -> None:
             Reason.CURRENCY_NOT_SUPPORTED,
             f"{method_type} pays in {DEFAULT_CURRENCY} only, not in {currency}",
             metadata={"payment_method_type": method_type, "currency_code": currency},
+        )
+
+
+def check_reusable(method_type: PaymentMethodType, reuse: Reuse) -> None:
+    """Raise PAYMENT_METHOD_NOT_REUSABLE where this method can't be saved for later payments.
+
+    The redirect methods pay once. What Stripe makes of them for reuse is a SEPA debit
+    (https://docs.stripe.com/payments/ideal/set-up-payment), which is not offered here.
+    """
+    if method_type is not PaymentMethodType.CARD:
+        raise BoxofficeError(
+            Reason.PAYMENT_METHOD_NOT_REUSABLE,
+            f"{method_type} sends the customer to their bank at every payment: it can't be saved "
+            f"for reuse ({reuse}), nor be used while the customer is away",
+            metadata={"payment_method_type": method_type},
         )
 
 
@@ -186,7 +276,7 @@ def _state_after(fact: PaymentFact) -> PaymentState:
             status = PaymentStatus.REQUIRES_PAYMENT_METHOD
         case PaymentSignal.REQUIRES_CONFIRMATION:
             status = PaymentStatus.REQUIRES_CONFIRMATION
-        case PaymentSignal.REQUIRES_ACTION:
+        case PaymentSignal.REQUIRES_ACTION | PaymentSignal.AUTHENTICATION_REQUIRED:
             status = PaymentStatus.REQUIRES_ACTION
         case PaymentSignal.PROCESSING | PaymentSignal.LEGACY_CHARGE_PENDING:
             return PaymentState(
@@ -203,3 +293,118 @@ def _state_after(fact: PaymentFact) -> PaymentState:
         case _:
             assert_never(fact.signal)
     return PaymentState(status=status, last_failure=fact.failure)
+
+
+def captured_amount(facts: Iterable[PaymentFact], asked: int) -> int:
+    """Tell how much was taken: what the vendor says, else what was asked for."""
+    told = [fact for fact in facts if fact.signal is PaymentSignal.CAPTURED]
+    if not told:
+        return 0
+    return max((fact.amount for fact in told if fact.amount is not None), default=asked)
+
+
+def authorised_amount(facts: Iterable[PaymentFact], asked: int) -> int:
+    """Tell how much is held, while it is."""
+    last = latest(facts)
+    if last is None or last.signal is not PaymentSignal.AUTHORISED:
+        return 0
+    return asked if last.amount is None else last.amount
+
+
+def authentication_time(facts: Iterable[PaymentFact]) -> datetime | None:
+    """Tell when the bank first asked for a customer who was not there; None: it never did."""
+    asked = PaymentSignal.AUTHENTICATION_REQUIRED
+    return min((fact.event_time for fact in facts if fact.signal is asked), default=None)
+
+
+def created(payment: Payment) -> PaymentEvent:
+    """Make the event that tells of a new payment."""
+    return PaymentEvent(
+        type=PaymentEventType.CREATED,
+        previous_status=None,
+        payment=payment,
+        create_time=payment.create_time,
+    )
+
+
+def change(
+    payment: Payment,
+    changed: Payment,
+    *,
+    now: datetime,
+    refund: Refund | None = None,
+    dispute: Dispute | None = None,
+) -> PaymentEvent | None:
+    """Tell of a payment that became another, or of its refund or dispute; None: nothing changed.
+
+    The versions and times of the one given are left to this function.
+    """
+    if changed == payment and refund is None and dispute is None:
+        return None
+    if changed.state.status is not payment.state.status:
+        type_ = PaymentEventType.STATUS_CHANGED
+    elif refund is not None:
+        type_ = PaymentEventType.REFUND_CHANGED
+    elif dispute is not None:
+        type_ = PaymentEventType.DISPUTE_CHANGED
+    else:
+        type_ = PaymentEventType.UPDATED
+    return PaymentEvent(
+        type=type_,
+        previous_status=payment.state.status,
+        payment=replace(changed, version=payment.version + 1, update_time=now),
+        refund=refund,
+        dispute=dispute,
+        create_time=now,
+    )
+
+
+ENDED = frozenset({PaymentStatus.COMPLETE, PaymentStatus.CANCELLED})
+"""Where no customer can do anything any more."""
+
+
+def check_capturable(payment: Payment, amount: int | None) -> None:
+    """Raise PAYMENT_NOT_CAPTURABLE or AMOUNT_EXCEEDS_AUTHORISATION."""
+    if payment.state.status is not PaymentStatus.REQUIRES_CAPTURE:
+        raise _wrong_status(payment, Reason.PAYMENT_NOT_CAPTURABLE, "holds no money to capture")
+    if amount is not None and amount > payment.authorised:
+        raise BoxofficeError(
+            Reason.AMOUNT_EXCEEDS_AUTHORISATION,
+            f"payment {payment.id} holds {payment.authorised}, which is less than {amount}",
+            metadata={"payment_id": payment.id, "authorised": str(payment.authorised)},
+        )
+
+
+def check_cancellable(payment: Payment) -> None:
+    """Raise PAYMENT_NOT_CANCELLABLE for a payment that has ended or is on its way."""
+    state = payment.state
+    if state.status in ENDED or state.pending_reason is PendingReason.PROCESSING:
+        raise _wrong_status(payment, Reason.PAYMENT_NOT_CANCELLABLE, "can't be cancelled")
+
+
+def check_refundable(payment: Payment, refunds: Iterable[Refund], amount: int | None) -> int:
+    """Tell how much is refunded: the amount asked for, or all that is left.
+
+    Raises PAYMENT_NOT_REFUNDABLE where nothing was taken, and REFUND_EXCEEDS_PAYMENT. A refund
+    counts from the moment it is asked for until it is known to have failed.
+    """
+    if not payment.captured:
+        raise _wrong_status(payment, Reason.PAYMENT_NOT_REFUNDABLE, "has no money to give back")
+    left = payment.captured - sum(each.amount.amount for each in refunds if each.counts)
+    wanted = left if amount is None else amount
+    if not 1 <= wanted <= left:
+        raise BoxofficeError(
+            Reason.REFUND_EXCEEDS_PAYMENT,
+            f"of payment {payment.id} {left} can be refunded, and not {max(wanted, 1)}",
+            metadata={"payment_id": payment.id, "refundable": str(left)},
+        )
+    return wanted
+
+
+def _wrong_status(payment: Payment, reason: Reason, what: str) -> BoxofficeError:
+    status = payment.state.status
+    return BoxofficeError(
+        reason,
+        f"payment {payment.id} is {status} and {what}",
+        metadata={"payment_id": payment.id, "status": status},
+    )

@@ -109,6 +109,7 @@ class RecordKind(StrEnum):
     """What a log record tells of."""
 
     ORDER = "order"
+    PAYMENT = "payment"
     PRODUCT = "product"
     CLOCK = "clock"
 

@@ -11,19 +11,8 @@ from sqlalchemy import RowMapping
 
 from boxoffice_server.domain.money import Money
 from boxoffice_server.domain.notification import Notification, NotificationState, Source
-from boxoffice_server.domain.order import Order, OrderStatus
-from boxoffice_server.domain.payment import (
-    Customer,
-    FactOrigin,
-    Payment,
-    PaymentFact,
-    PaymentFailure,
-    PaymentMethodType,
-    PaymentSignal,
-    PaymentState,
-    PaymentStatus,
-    PendingReason,
-)
+from boxoffice_server.domain.order import ManualStatus, Order, OrderStatus
+from boxoffice_server.domain.payment import FactOrigin, PaymentFact, PaymentFailure, PaymentSignal
 from boxoffice_server.domain.product import Product, PropertyType, SchemaProperty
 from boxoffice_server.domain.task import Task, TaskState
 from boxoffice_server.ports import Operation, OperationKey
@@ -38,7 +27,8 @@ Values = dict[str, Any]
 """A row to be: columns by name."""
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """Write a list or an object that nothing searches."""
     return json.dumps(value, separators=(",", ":"))
 
 
@@ -50,11 +40,11 @@ def from_product(product: Product) -> Values:
     return {
         "id": product.id,
         "name": product.name,
-        "prices": _text([[price.currency, price.amount] for price in product.prices]),
-        "schema": _text([[each.name, each.type, each.required] for each in product.schema]),
+        "prices": text([[price.currency, price.amount] for price in product.prices]),
+        "schema": text([[each.name, each.type, each.required] for each in product.schema]),
         "task_function_name": product.task_function_name,
         "task_priority": product.task_priority,
-        "tags": _text(product.tags),
+        "tags": text(product.tags),
         "created_by": product.created_by,
         "version": product.version,
         "create_time": to_microseconds(product.create_time),
@@ -100,11 +90,12 @@ def from_order(order: Order) -> Values:
         "amount": order.price.amount,
         "currency": order.price.currency,
         "product_id": order.product.id,
-        "product": _text(from_product(order.product)),
-        "data": _text(order.data),
-        "tags": _text(order.tags),
+        "product": text(from_product(order.product)),
+        "data": text(order.data),
+        "tags": text(order.tags),
         "payment_id": order.payment_id,
-        "vendor_events": _text([from_fact(fact) for fact in order.vendor_events]),
+        "vendor_events": text([from_fact(fact) for fact in order.vendor_events]),
+        "manual": text([_from_manual(each) for each in order.manual]),
         "version": order.version,
         "create_time": to_microseconds(order.create_time),
         "update_time": to_microseconds(order.update_time),
@@ -125,14 +116,27 @@ def to_order(row: RowMapping) -> Order:
         tags=tuple(json.loads(row["tags"])),
         payment_id=row["payment_id"],
         vendor_events=tuple(to_fact(each) for each in json.loads(row["vendor_events"])),
+        manual=tuple(_to_manual(each) for each in json.loads(row["manual"])),
         version=row["version"],
         create_time=from_microseconds(row["create_time"]),
         update_time=from_microseconds(row["update_time"]),
     )
 
 
+def _from_manual(manual: ManualStatus) -> list[object]:
+    time = to_microseconds(manual.create_time)
+    return [manual.status.value, manual.reason, manual.actor, time]
+
+
+def _to_manual(value: list[Any]) -> ManualStatus:
+    status, reason, actor, time = value
+    return ManualStatus(
+        status=OrderStatus(status), reason=reason, actor=actor, create_time=from_microseconds(time)
+    )
+
+
 def from_fact(fact: PaymentFact) -> Values:
-    """Write a fact as a row, but for its order."""
+    """Write a fact as a row, but for its payment."""
     return {
         "fact_id": fact.id,
         "origin": fact.origin.value,
@@ -141,7 +145,8 @@ def from_fact(fact: PaymentFact) -> Values:
         "resource_id": fact.resource_id,
         "event_time": to_microseconds(fact.event_time),
         "signal": fact.signal.value,
-        "failure": _from_failure(fact.failure),
+        "failure": from_failure(fact.failure),
+        "amount": fact.amount,
     }
 
 
@@ -155,85 +160,25 @@ def to_fact(row: RowMapping | Values) -> PaymentFact:
         resource_id=row["resource_id"],
         event_time=from_microseconds(row["event_time"]),
         signal=PaymentSignal(row["signal"]),
-        failure=_to_failure(row["failure"]),
+        failure=to_failure(row["failure"]),
+        # A fact that is kept with an order from before amounts were told has none.
+        amount=row.get("amount"),
     )
 
 
-def _from_failure(failure: PaymentFailure | None) -> str | None:
+def from_failure(failure: PaymentFailure | None) -> str | None:
+    """Write why an attempt failed."""
     if failure is None:
         return None
-    return _text([failure.code, failure.decline_code, failure.message])
+    return text([failure.code, failure.decline_code, failure.message])
 
 
-def _to_failure(value: str | None) -> PaymentFailure | None:
+def to_failure(value: str | None) -> PaymentFailure | None:
+    """Read why an attempt failed."""
     if value is None:
         return None
     code, decline_code, message = json.loads(value)
     return PaymentFailure(code=code, decline_code=decline_code, message=message)
-
-
-# -- payments and customers -----------------------------------------------------------------------
-
-
-def from_payment(payment: Payment) -> Values:
-    """Write a payment as a row."""
-    state = payment.state
-    return {
-        "id": payment.id,
-        "user_id": payment.user_id,
-        "order_id": payment.order_id,
-        "amount": payment.amount.amount,
-        "currency": payment.amount.currency,
-        "method_type": payment.method_type.value,
-        "vendor_idempotency_key": payment.vendor_idempotency_key,
-        "stripe_payment_intent_id": payment.stripe_payment_intent_id or None,
-        "status": state.status.value,
-        "pending_reason": None if state.pending_reason is None else state.pending_reason.value,
-        "last_failure": _from_failure(state.last_failure),
-        "create_time": to_microseconds(payment.create_time),
-        "update_time": to_microseconds(payment.update_time),
-    }
-
-
-def to_payment(row: RowMapping) -> Payment:
-    """Read a payment from its row."""
-    reason = row["pending_reason"]
-    return Payment(
-        id=row["id"],
-        user_id=row["user_id"],
-        order_id=row["order_id"],
-        amount=Money(amount=row["amount"], currency=row["currency"]),
-        method_type=PaymentMethodType(row["method_type"]),
-        vendor_idempotency_key=row["vendor_idempotency_key"],
-        stripe_payment_intent_id=row["stripe_payment_intent_id"] or "",
-        state=PaymentState(
-            status=PaymentStatus(row["status"]),
-            pending_reason=None if reason is None else PendingReason(reason),
-            last_failure=_to_failure(row["last_failure"]),
-        ),
-        create_time=from_microseconds(row["create_time"]),
-        update_time=from_microseconds(row["update_time"]),
-    )
-
-
-def from_customer(customer: Customer) -> Values:
-    """Write a customer as a row."""
-    return {
-        "id": customer.id,
-        "user_id": customer.user_id,
-        "stripe_customer_id": customer.stripe_customer_id,
-        "create_time": to_microseconds(customer.create_time),
-    }
-
-
-def to_customer(row: RowMapping) -> Customer:
-    """Read a customer from its row."""
-    return Customer(
-        id=row["id"],
-        user_id=row["user_id"],
-        stripe_customer_id=row["stripe_customer_id"],
-        create_time=from_microseconds(row["create_time"]),
-    )
 
 
 # -- tasks ----------------------------------------------------------------------------------------
@@ -290,6 +235,7 @@ def from_notification(notification: Notification) -> Values:
         "receive_time": to_microseconds(notification.receive_time),
         "state": notification.state.value,
         "order_id": notification.order_id,
+        "payment_id": notification.payment_id,
         "body": notification.body,
     }
 
@@ -306,6 +252,7 @@ def to_notification(row: RowMapping) -> Notification:
         receive_time=from_microseconds(row["receive_time"]),
         state=NotificationState(row["state"]),
         order_id=row["order_id"],
+        payment_id=row["payment_id"],
         body=row["body"],
     )
 
@@ -316,12 +263,18 @@ def from_operation(operation: Operation) -> Values:
         "caller": operation.key.caller,
         "operation": operation.key.operation,
         "request_id": operation.key.request_id,
+        "id": operation.id,
         "fingerprint": operation.fingerprint,
         "resource_id": operation.resource_id,
+        "details": text(dict(operation.details)),
         "answer": operation.answer,
         "failed": operation.failed,
+        "settled": operation.settled,
         "owner": operation.owner,
         "lease_time": to_microseconds_or_none(operation.lease_time),
+        "tries": operation.tries,
+        "attempt": operation.attempt,
+        "key_spent": operation.key_spent,
         "create_time": to_microseconds(operation.create_time),
     }
 
@@ -332,12 +285,18 @@ def to_operation(row: RowMapping) -> Operation:
         key=OperationKey(
             caller=row["caller"], operation=row["operation"], request_id=row["request_id"]
         ),
+        id=row["id"],
         fingerprint=row["fingerprint"],
         resource_id=row["resource_id"],
+        details=json.loads(row["details"]),
         answer=row["answer"],
         failed=row["failed"],
+        settled=row["settled"],
         owner=row["owner"],
         lease_time=from_microseconds_or_none(row["lease_time"]),
+        tries=row["tries"],
+        attempt=row["attempt"],
+        key_spent=row["key_spent"],
         create_time=from_microseconds(row["create_time"]),
     )
 

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, func, select, upda
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.ids import Prefix, hashed_id, new_id
 from boxoffice_server.domain.order import OrderEvent
+from boxoffice_server.domain.payment import PaymentEvent
 from boxoffice_server.domain.product import Product
 from boxoffice_server.domain.stream import (
     LogBounds,
@@ -27,12 +28,13 @@ from boxoffice_server.domain.stream import (
     TokenKind,
     check_position,
 )
+from boxoffice_server.ports import LogEvent
 from boxoffice_server.storage.codecs import Values
 from boxoffice_server.storage.rows import insert_if_absent, insert_unless_there
 from boxoffice_server.storage.tables import business_clock, log, log_meta
 from boxoffice_server.storage.times import from_microseconds, to_microseconds
 
-Encode = Callable[[OrderEvent | Product], bytes]
+Encode = Callable[[LogEvent], bytes]
 """Serialises an event as callers get it, but for its position."""
 
 _APPENDED = (log.c.append_id, select(log_meta.c.log_id).scalar_subquery())
@@ -82,7 +84,7 @@ class SqlLog(ABC):
     def _placed(self, event_id: str) -> int:
         """Answer the token's number of an event that is there already."""
 
-    def append(self, event: OrderEvent | Product) -> Token:
+    def append(self, event: LogEvent) -> Token:
         return self._append({**_keys(event), "payload": self._encode(event)})
 
     def append_clock(self, offset_seconds: int, now: datetime) -> Token:
@@ -245,7 +247,7 @@ class UnnumberedLog(SqlLog):
         return int(self._connection.execute(query).scalar_one())
 
 
-def _keys(event: OrderEvent | Product) -> Values:
+def _keys(event: LogEvent) -> Values:
     match event:
         case OrderEvent():
             order = event.order
@@ -256,6 +258,17 @@ def _keys(event: OrderEvent | Product) -> Values:
                 "user_id": order.user_id,
                 "product_id": order.product.id,
                 "status": order.status.value,
+                "create_time": to_microseconds(event.create_time),
+            }
+        case PaymentEvent():
+            payment = event.payment
+            return {
+                "event_id": event.id,
+                "kind": RecordKind.PAYMENT.value,
+                "subject_id": payment.id,
+                "user_id": payment.user_id,
+                "product_id": "",
+                "status": payment.state.status.value,
                 "create_time": to_microseconds(event.create_time),
             }
         case Product():

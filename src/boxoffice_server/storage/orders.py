@@ -1,19 +1,12 @@
-"""Orders and the facts that move them, in SQL."""
+"""Orders in SQL."""
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from boxoffice_server.domain.order import Order
-from boxoffice_server.domain.payment import PaymentFact
 from boxoffice_server.ports import OrderFilter
-from boxoffice_server.storage.codecs import from_fact, from_order, tag_rows, to_fact, to_order
-from boxoffice_server.storage.rows import (
-    insert_if_absent,
-    insert_row,
-    newest_first,
-    one_row,
-    update_row,
-)
-from boxoffice_server.storage.tables import order_tags, orders, payment_facts
+from boxoffice_server.storage.codecs import from_order, tag_rows, to_order
+from boxoffice_server.storage.rows import insert_row, newest_first, one_row, update_row
+from boxoffice_server.storage.tables import order_tags, orders
 from boxoffice_server.storage.times import to_microseconds
 
 
@@ -53,15 +46,6 @@ class SqlOrders:
             wanted=_conditions(wanted),
         )
         return [to_order(row) for row in rows]
-
-    def add_fact(self, order_id: str, fact: PaymentFact) -> bool:
-        values = {"order_id": order_id, **from_fact(fact)}
-        return insert_if_absent(self._connection, payment_facts, values, "order_id", "fact_id")
-
-    def facts(self, order_id: str) -> list[PaymentFact]:
-        query = select(payment_facts).where(payment_facts.c.order_id == order_id)
-        query = query.order_by(payment_facts.c.event_time, payment_facts.c.fact_id)
-        return [to_fact(row) for row in self._connection.execute(query).mappings()]
 
     def _insert_tags(self, order: Order) -> None:
         if rows := tag_rows("order_id", order.id, order.tags):

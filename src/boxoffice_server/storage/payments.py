@@ -1,11 +1,33 @@
-"""Payments and customers in SQL."""
+"""Payments, and the facts that move them, in SQL."""
 
-from sqlalchemy import Connection
+from datetime import datetime
 
-from boxoffice_server.domain.payment import Customer, Payment
-from boxoffice_server.storage.codecs import from_customer, from_payment, to_customer, to_payment
-from boxoffice_server.storage.rows import insert_if_absent, insert_row, one_row, update_row
-from boxoffice_server.storage.tables import customers, payments
+from sqlalchemy import ColumnElement, Connection, bindparam, select
+
+from boxoffice_server.domain.payment import Customer, Payment, PaymentFact
+from boxoffice_server.ports import PaymentFilter
+from boxoffice_server.storage.codecs import from_fact, to_fact
+from boxoffice_server.storage.payment_codecs import (
+    from_customer,
+    from_payment,
+    to_customer,
+    to_payment,
+)
+from boxoffice_server.storage.rows import (
+    insert_if_absent,
+    insert_row,
+    newest_first,
+    one_row,
+    update_row,
+)
+from boxoffice_server.storage.tables import OVERDUE, customers, payment_facts, payments
+from boxoffice_server.storage.times import to_microseconds
+
+_FACTS = (
+    select(payment_facts)
+    .where(payment_facts.c.payment_id == bindparam("payment_id"))
+    .order_by(payment_facts.c.event_time, payment_facts.c.fact_id)
+)
 
 
 class SqlPayments:
@@ -17,27 +39,90 @@ class SqlPayments:
     def insert(self, payment: Payment) -> None:
         insert_row(self._connection, payments, from_payment(payment))
 
-    def get(self, payment_id: str) -> Payment | None:
-        row = one_row(self._connection, payments, id=payment_id)
+    def get(self, payment_id: str, *, lock: bool = False) -> Payment | None:
+        row = one_row(self._connection, payments, lock=lock, id=payment_id)
         return None if row is None else to_payment(row)
 
     def by_intent(self, stripe_payment_intent_id: str) -> Payment | None:
         row = one_row(self._connection, payments, stripe_payment_intent_id=stripe_payment_intent_id)
         return None if row is None else to_payment(row)
 
+    def by_charge(self, stripe_charge_id: str) -> Payment | None:
+        row = one_row(self._connection, payments, stripe_charge_id=stripe_charge_id)
+        return None if row is None else to_payment(row)
+
     def update(self, payment: Payment) -> None:
         update_row(self._connection, payments, from_payment(payment), "id")
 
-    def customer(self, proposed: Customer) -> Customer:
-        row = one_row(self._connection, customers, user_id=proposed.user_id)
-        if row is None:
+    def find(self, wanted: PaymentFilter, *, before_id: str, limit: int) -> list[Payment]:
+        rows = newest_first(
+            self._connection,
+            select(payments),
+            key=payments.c.id,
+            before=before_id,
+            limit=limit,
+            wanted=_conditions(wanted),
+        )
+        return [to_payment(row) for row in rows]
+
+    def overdue(self, now: datetime, *, limit: int) -> list[Payment]:
+        query = select(payments).where(OVERDUE, payments.c.action_deadline <= to_microseconds(now))
+        query = query.order_by(payments.c.action_deadline).limit(limit)
+        return [to_payment(row) for row in self._connection.execute(query).mappings()]
+
+    def add_fact(self, payment_id: str, fact: PaymentFact) -> bool:
+        values = {"payment_id": payment_id, **from_fact(fact)}
+        return insert_if_absent(self._connection, payment_facts, values, "payment_id", "fact_id")
+
+    def facts(self, payment_id: str) -> list[PaymentFact]:
+        rows = self._connection.execute(_FACTS, {"payment_id": payment_id}).mappings()
+        return [to_fact(row) for row in rows]
+
+
+class SqlCustomers:
+    """Implements ports.CustomerRepository."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def keep(self, proposed: Customer) -> Customer:
+        known = self.get(proposed.user_id)
+        if known is None:
             insert_if_absent(self._connection, customers, from_customer(proposed), "user_id")
             # Another transaction may have been faster.
-            row = one_row(self._connection, customers, user_id=proposed.user_id)
+            known = self.get(proposed.user_id)
+        if known is None:
+            raise LookupError("the user's customer is gone")
+        return known
+
+    def get(self, user_id: str) -> Customer | None:
+        row = one_row(self._connection, customers, user_id=user_id)
+        return None if row is None else to_customer(row)
+
+    def by_stripe_id(self, stripe_customer_id: str) -> Customer | None:
+        row = one_row(self._connection, customers, stripe_customer_id=stripe_customer_id)
+        return None if row is None else to_customer(row)
+
+    def learn_stripe_id(self, user_id: str, stripe_customer_id: str) -> Customer:
+        row = one_row(self._connection, customers, lock=True, user_id=user_id)
         if row is None:
             raise LookupError("the user's customer is gone")
-        return to_customer(row)
+        if not row["stripe_customer_id"]:
+            values = {"user_id": user_id, "stripe_customer_id": stripe_customer_id}
+            update_row(self._connection, customers, values, "user_id")
+        return to_customer({**row, "stripe_customer_id": row["stripe_customer_id"] or stripe_customer_id})
 
-    def set_stripe_customer(self, user_id: str, stripe_customer_id: str) -> None:
-        values = {"user_id": user_id, "stripe_customer_id": stripe_customer_id}
-        update_row(self._connection, customers, values, "user_id")
+
+def _conditions(wanted: PaymentFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.user_id:
+        found.append(payments.c.user_id == wanted.user_id)
+    if wanted.order_id:
+        found.append(payments.c.order_id == wanted.order_id)
+    if wanted.statuses:
+        found.append(payments.c.status.in_([status.value for status in wanted.statuses]))
+    if wanted.from_time is not None:
+        found.append(payments.c.create_time >= to_microseconds(wanted.from_time))
+    if wanted.until_time is not None:
+        found.append(payments.c.create_time < to_microseconds(wanted.until_time))
+    return found

@@ -4,8 +4,9 @@ from sqlalchemy import Connection
 
 from boxoffice_server.storage.log import SqlLog
 from boxoffice_server.storage.orders import SqlOrders
-from boxoffice_server.storage.payments import SqlPayments
+from boxoffice_server.storage.payments import SqlCustomers, SqlPayments
 from boxoffice_server.storage.products import SqlProducts
+from boxoffice_server.storage.refunds import SqlDisputes, SqlPaymentMethods, SqlRefunds
 from boxoffice_server.storage.requests import SqlNotifications, SqlOperations
 from boxoffice_server.storage.tasks import SqlTasks
 
@@ -17,6 +18,10 @@ class SqlRepository:
         self.products = SqlProducts(connection)
         self.orders = SqlOrders(connection)
         self.payments = SqlPayments(connection)
+        self.customers = SqlCustomers(connection)
+        self.refunds = SqlRefunds(connection)
+        self.disputes = SqlDisputes(connection)
+        self.methods = SqlPaymentMethods(connection)
         self.tasks = SqlTasks(connection)
         self.notifications = SqlNotifications(connection)
         self.operations = SqlOperations(connection)

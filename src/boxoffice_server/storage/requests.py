@@ -1,6 +1,8 @@
 """What was asked of the service and told to it: operations and notifications, in SQL."""
 
-from sqlalchemy import ColumnElement, Connection, select
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from boxoffice_server.domain.notification import Notification, Source
 from boxoffice_server.ports import NotificationFilter, Operation, OperationKey
@@ -11,7 +13,8 @@ from boxoffice_server.storage.codecs import (
     to_operation,
 )
 from boxoffice_server.storage.rows import insert_if_absent, newest_first, one_row, update_row
-from boxoffice_server.storage.tables import notifications, operations
+from boxoffice_server.storage.tables import UNSETTLED, notifications, operations
+from boxoffice_server.storage.times import to_microseconds
 
 
 class SqlNotifications:
@@ -86,6 +89,27 @@ class SqlOperations:
 
     def update(self, operation: Operation) -> None:
         changed = from_operation(operation)
-        kept = ("caller", "operation", "request_id", "answer", "failed", "owner", "lease_time")
-        values = {name: changed[name] for name in kept}
+        values = {name: changed[name] for name in _CHANGING}
         update_row(self._connection, operations, values, "caller", "operation", "request_id")
+
+    def unsettled_on(self, resource_id: str) -> list[Operation]:
+        query = select(operations).where(UNSETTLED, operations.c.resource_id == resource_id)
+        return [to_operation(row) for row in self._connection.execute(query).mappings()]
+
+    def claim(self, *, owner: str, now: datetime, alone: bool, limit: int) -> list[Operation]:
+        lease = operations.c.lease_time
+        free = or_(lease.is_(None), lease <= to_microseconds(now))
+        if alone:
+            others = and_(operations.c.owner != owner, operations.c.owner != "")
+            free = or_(free, others)
+        query = select(operations).where(UNSETTLED, free)
+        query = query.order_by(operations.c.create_time).limit(limit)
+        query = query.with_for_update(skip_locked=True, key_share=True)
+        return [to_operation(row) for row in self._connection.execute(query).mappings()]
+
+
+# What may change of an operation, with its key.
+_CHANGING = (
+    *("caller", "operation", "request_id", "resource_id", "details", "answer", "failed", "settled"),
+    *("owner", "lease_time", "tries", "attempt", "key_spent"),
+)

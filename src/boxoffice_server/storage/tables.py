@@ -37,6 +37,8 @@ _RowNumber = BigInteger().with_variant(Integer(), "sqlite")
 UNFINISHED = text("state IN ('pending', 'offered')")
 UNNUMBERED = text("position IS NULL")
 NUMBERED = text("position IS NOT NULL")
+UNSETTLED = text("NOT settled AND answer IS NULL")
+OVERDUE = text("action_deadline IS NOT NULL AND status = 'requires_action'")
 
 metadata = MetaData(
     naming_convention={
@@ -89,6 +91,7 @@ orders = Table(
     Column("tags", _Text, nullable=False),
     Column("payment_id", _Text, nullable=False),
     Column("vendor_events", _Text, nullable=False),
+    Column("manual", _Text, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("create_time", _Time, nullable=False),
     Column("update_time", _Time, nullable=False),
@@ -107,10 +110,53 @@ order_tags = Table(
     Index(None, "order_id"),
 )
 
+payments = Table(
+    "payments",
+    metadata,
+    Column("id", _Text, primary_key=True),
+    Column("user_id", _Text, nullable=False),
+    Column("order_id", _Text, nullable=False),
+    Column("created_by", _Text, nullable=False),
+    Column("description", _Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", _Text, nullable=False),
+    Column("flow", _Text, nullable=False),
+    Column("method_type", _Text, nullable=False),
+    Column("capture_method", _Text, nullable=False),
+    Column("reuse", _Text),
+    Column("off_session", Boolean, nullable=False),
+    Column("payment_method_id", _Text, nullable=False),
+    # NULL until Stripe has answered, so that they can be unique.
+    Column("stripe_payment_intent_id", _Text, unique=True),
+    Column("stripe_charge_id", _Text, unique=True),
+    Column("status", _Text, nullable=False),
+    Column("pending_reason", _Text),
+    Column("last_failure", _Text),
+    Column("authorised", BigInteger, nullable=False),
+    Column("captured", BigInteger, nullable=False),
+    Column("refunded", BigInteger, nullable=False),
+    Column("refund_time", _Time),
+    Column("disputed", Boolean, nullable=False),
+    Column("action_deadline", _Time),
+    Column("version", BigInteger, nullable=False),
+    Column("create_time", _Time, nullable=False),
+    Column("update_time", _Time, nullable=False),
+    Index(None, "user_id", "id"),
+    Index(None, "order_id"),
+    Index(None, "status", "id"),
+    Index(None, "create_time"),
+)
+Index(
+    "ix_payments_overdue",
+    payments.c.action_deadline,
+    sqlite_where=OVERDUE,
+    postgresql_where=OVERDUE,
+)
+
 payment_facts = Table(
     "payment_facts",
     metadata,
-    Column("order_id", _Text, ForeignKey(orders.c.id), primary_key=True),
+    Column("payment_id", _Text, ForeignKey(payments.c.id), primary_key=True),
     Column("fact_id", _Text, primary_key=True),
     Column("origin", _Text, nullable=False),
     Column("type", _Text, nullable=False),
@@ -119,25 +165,7 @@ payment_facts = Table(
     Column("event_time", _Time, nullable=False),
     Column("signal", _Text, nullable=False),
     Column("failure", _Text),
-)
-
-payments = Table(
-    "payments",
-    metadata,
-    Column("id", _Text, primary_key=True),
-    Column("user_id", _Text, nullable=False),
-    Column("order_id", _Text, nullable=False),
-    Column("amount", BigInteger, nullable=False),
-    Column("currency", _Text, nullable=False),
-    Column("method_type", _Text, nullable=False),
-    Column("vendor_idempotency_key", _Text, nullable=False, unique=True),
-    # NULL until Stripe has answered, so that it can be unique.
-    Column("stripe_payment_intent_id", _Text, unique=True),
-    Column("status", _Text, nullable=False),
-    Column("pending_reason", _Text),
-    Column("last_failure", _Text),
-    Column("create_time", _Time, nullable=False),
-    Column("update_time", _Time, nullable=False),
+    Column("amount", BigInteger),
 )
 
 customers = Table(
@@ -145,8 +173,70 @@ customers = Table(
     metadata,
     Column("id", _Text, primary_key=True),
     Column("user_id", _Text, nullable=False, unique=True),
-    Column("stripe_customer_id", _Text, nullable=False),
+    # NULL until Stripe has answered.
+    Column("stripe_customer_id", _Text, unique=True),
     Column("create_time", _Time, nullable=False),
+)
+
+refunds = Table(
+    "refunds",
+    metadata,
+    Column("id", _Text, primary_key=True),
+    Column("payment_id", _Text, ForeignKey(payments.c.id), nullable=False),
+    Column("user_id", _Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", _Text, nullable=False),
+    Column("status", _Text, nullable=False),
+    Column("reason", _Text),
+    Column("failure_reason", _Text, nullable=False),
+    # NULL until Stripe has answered.
+    Column("stripe_refund_id", _Text, unique=True),
+    Column("heard_time", _Time),
+    Column("create_time", _Time, nullable=False),
+    Column("update_time", _Time, nullable=False),
+    Index(None, "payment_id", "create_time"),
+    Index(None, "user_id", "create_time"),
+    Index(None, "create_time", "id"),
+)
+
+disputes = Table(
+    "disputes",
+    metadata,
+    Column("id", _Text, primary_key=True),
+    Column("payment_id", _Text, ForeignKey(payments.c.id), nullable=False),
+    Column("user_id", _Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", _Text, nullable=False),
+    Column("status", _Text, nullable=False),
+    Column("reason", _Text, nullable=False),
+    Column("evidence_due_time", _Time),
+    Column("stripe_dispute_id", _Text, nullable=False, unique=True),
+    Column("heard_time", _Time, nullable=False),
+    Column("create_time", _Time, nullable=False),
+    Column("update_time", _Time, nullable=False),
+    Index(None, "payment_id", "create_time"),
+    Index(None, "user_id", "create_time"),
+    Index(None, "create_time", "id"),
+)
+
+payment_methods = Table(
+    "payment_methods",
+    metadata,
+    Column("id", _Text, primary_key=True),
+    Column("user_id", _Text, nullable=False),
+    Column("stripe_payment_method_id", _Text, nullable=False, unique=True),
+    Column("type", _Text, nullable=False),
+    Column("brand", _Text, nullable=False),
+    Column("exp_month", Integer, nullable=False),
+    Column("exp_year", Integer, nullable=False),
+    Column("last4", _Text, nullable=False),
+    Column("tags", _Text, nullable=False),
+    Column("heard_time", _Time, nullable=False),
+    Column("detach_time", _Time),
+    Column("version", BigInteger, nullable=False),
+    Column("create_time", _Time, nullable=False),
+    Column("update_time", _Time, nullable=False),
+    Index(None, "user_id", "create_time"),
 )
 
 tasks = Table(
@@ -187,10 +277,12 @@ notifications = Table(
     Column("receive_time", _Time, nullable=False),
     Column("state", _Text, nullable=False),
     Column("order_id", _Text, nullable=False),
+    Column("payment_id", _Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     UniqueConstraint("source", "vendor_event_id"),
     Index(None, "type", "id"),
     Index(None, "state", "id"),
+    Index(None, "resource_id"),
 )
 
 operations = Table(
@@ -199,14 +291,27 @@ operations = Table(
     Column("caller", _Text, primary_key=True),
     Column("operation", _Text, primary_key=True),
     Column("request_id", _Text, primary_key=True),
+    Column("id", _Text, nullable=False),
     Column("fingerprint", LargeBinary, nullable=False),
     Column("resource_id", _Text, nullable=False),
+    Column("details", _Text, nullable=False),
     Column("answer", LargeBinary),
     Column("failed", Boolean, nullable=False),
+    Column("settled", Boolean, nullable=False),
     Column("owner", _Text, nullable=False),
     Column("lease_time", _Time),
+    Column("tries", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("key_spent", Boolean, nullable=False),
     Column("create_time", _Time, nullable=False),
 )
+for _column in (operations.c.resource_id, operations.c.lease_time):
+    Index(
+        f"ix_operations_unsettled_{_column.name}",
+        _column,
+        sqlite_where=UNSETTLED,
+        postgresql_where=UNSETTLED,
+    )
 
 # `append_id` rises as records are made, `position` as they become visible: see log.py.
 # `high_time` is the latest create_time among this record and all before it.

@@ -152,6 +152,23 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     happened. The same request with the same request id finds out and never does it twice.
     Example: `{"reason":"OUTCOME_UNKNOWN","domain":"boxoffice","metadata":{"payment_id":"pay_…"}}`
     """
+    ERROR_REASON_CARD_DECLINED: _ErrorReason.ValueType  # 43
+    """FAILED_PRECONDITION. The bank or Stripe declined the payment. The customer may try again, or with
+    another method: GetPayment has the client secret. Example: `{"reason":"CARD_DECLINED",
+    "domain":"boxoffice","metadata":{"payment_id":"pay_…","vendor_code":"card_declined",
+    "vendor_decline_code":"insufficient_funds"}}`
+    """
+    ERROR_REASON_AUTHENTICATION_REQUIRED: _ErrorReason.ValueType  # 44
+    """FAILED_PRECONDITION. The bank asks for the customer. This is no decline: with the client secret
+    that GetPayment answers the customer may finish it until the payment's `action_deadline`.
+    Example: `{"reason":"AUTHENTICATION_REQUIRED","domain":"boxoffice",
+    "metadata":{"payment_id":"pay_…"}}`
+    """
+    ERROR_REASON_REQUEST_EXPIRED: _ErrorReason.ValueType  # 45
+    """FAILED_PRECONDITION. The request was made more than 23 hours ago and never came to an end;
+    Stripe shows that nothing happened. Use a new request id.
+    Example: `{"reason":"REQUEST_EXPIRED","domain":"boxoffice","metadata":{"request_id":"…"}}`
+    """
     ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 50
     """UNAVAILABLE. The store can't be reached. Nothing is known to be lost: send the same request
     with the same request id again. Example: `{"reason":"STORE_UNAVAILABLE","domain":"boxoffice"}`
@@ -164,6 +181,61 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """DEADLINE_EXCEEDED. The call did not end within its deadline (30 s where the caller set none).
     A write may still complete: send it again with the same request id.
     Example: `{"reason":"DEADLINE_EXCEEDED","domain":"boxoffice"}`
+    """
+    ERROR_REASON_PAYMENT_METHOD_NOT_FOUND: _ErrorReason.ValueType  # 60
+    """NOT_FOUND. There is no such payment method, it was detached, or it is another user's.
+    Example: `{"reason":"PAYMENT_METHOD_NOT_FOUND","domain":"boxoffice",
+    "metadata":{"payment_method_id":"pmt_…"}}`
+    """
+    ERROR_REASON_PAYMENT_METHOD_NOT_REUSABLE: _ErrorReason.ValueType  # 61
+    """INVALID_ARGUMENT. The payment method can't be saved for later payments, or not be used while the
+    customer is away: bancontact, giropay and ideal pay once, by redirect.
+    Example: `{"reason":"PAYMENT_METHOD_NOT_REUSABLE","domain":"boxoffice",
+    "metadata":{"payment_method_type":"ideal"}}`
+    """
+    ERROR_REASON_PAYMENT_NOT_CAPTURABLE: _ErrorReason.ValueType  # 62
+    """FAILED_PRECONDITION. The payment holds no money that could be captured.
+    Example: `{"reason":"PAYMENT_NOT_CAPTURABLE","domain":"boxoffice",
+    "metadata":{"payment_id":"pay_…","status":"complete"}}`
+    """
+    ERROR_REASON_AMOUNT_EXCEEDS_AUTHORISATION: _ErrorReason.ValueType  # 63
+    """FAILED_PRECONDITION. More was to be captured than was authorised.
+    Example: `{"reason":"AMOUNT_EXCEEDS_AUTHORISATION","domain":"boxoffice",
+    "metadata":{"payment_id":"pay_…","authorised":"1000"}}`
+    """
+    ERROR_REASON_PAYMENT_NOT_CANCELLABLE: _ErrorReason.ValueType  # 64
+    """FAILED_PRECONDITION. The payment is complete or on its way, and can only be refunded.
+    Example: `{"reason":"PAYMENT_NOT_CANCELLABLE","domain":"boxoffice",
+    "metadata":{"payment_id":"pay_…","status":"complete"}}`
+    """
+    ERROR_REASON_PAYMENT_NOT_REFUNDABLE: _ErrorReason.ValueType  # 65
+    """FAILED_PRECONDITION. No money of the payment was taken, so none can be given back.
+    Example: `{"reason":"PAYMENT_NOT_REFUNDABLE","domain":"boxoffice",
+    "metadata":{"payment_id":"pay_…","status":"requires_capture"}}`
+    """
+    ERROR_REASON_REFUND_EXCEEDS_PAYMENT: _ErrorReason.ValueType  # 66
+    """FAILED_PRECONDITION. The payment's refunds would exceed what was captured; those whose outcome
+    is not known yet count. Example: `{"reason":"REFUND_EXCEEDS_PAYMENT","domain":"boxoffice",
+    "metadata":{"payment_id":"pay_…","refundable":"400"}}`
+    """
+    ERROR_REASON_CUSTOMER_NOT_FOUND: _ErrorReason.ValueType  # 67
+    """NOT_FOUND. The user has never paid or saved anything here.
+    Example: `{"reason":"CUSTOMER_NOT_FOUND","domain":"boxoffice","metadata":{"user_id":"…"}}`
+    """
+    ERROR_REASON_ORDER_NOT_CANCELLABLE: _ErrorReason.ValueType  # 68
+    """FAILED_PRECONDITION. The order is paid, or money for it is on its way: refund its payment.
+    Example: `{"reason":"ORDER_NOT_CANCELLABLE","domain":"boxoffice",
+    "metadata":{"order_id":"ord_…","status":"paid"}}`
+    """
+    ERROR_REASON_ORDER_NOT_CHARGEABLE: _ErrorReason.ValueType  # 69
+    """FAILED_PRECONDITION. The order has a payment intent, or is charged, paid or ended already.
+    Example: `{"reason":"ORDER_NOT_CHARGEABLE","domain":"boxoffice",
+    "metadata":{"order_id":"ord_…","status":"paid"}}`
+    """
+    ERROR_REASON_SOURCE_MISMATCH: _ErrorReason.ValueType  # 70
+    """FAILED_PRECONDITION. The Source's amount, currency, order or user is not the order's.
+    Example: `{"reason":"SOURCE_MISMATCH","domain":"boxoffice",
+    "metadata":{"order_id":"ord_…","stripe_source_id":"src_…"}}`
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -303,6 +375,23 @@ ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 42
 happened. The same request with the same request id finds out and never does it twice.
 Example: `{"reason":"OUTCOME_UNKNOWN","domain":"boxoffice","metadata":{"payment_id":"pay_…"}}`
 """
+ERROR_REASON_CARD_DECLINED: ErrorReason.ValueType  # 43
+"""FAILED_PRECONDITION. The bank or Stripe declined the payment. The customer may try again, or with
+another method: GetPayment has the client secret. Example: `{"reason":"CARD_DECLINED",
+"domain":"boxoffice","metadata":{"payment_id":"pay_…","vendor_code":"card_declined",
+"vendor_decline_code":"insufficient_funds"}}`
+"""
+ERROR_REASON_AUTHENTICATION_REQUIRED: ErrorReason.ValueType  # 44
+"""FAILED_PRECONDITION. The bank asks for the customer. This is no decline: with the client secret
+that GetPayment answers the customer may finish it until the payment's `action_deadline`.
+Example: `{"reason":"AUTHENTICATION_REQUIRED","domain":"boxoffice",
+"metadata":{"payment_id":"pay_…"}}`
+"""
+ERROR_REASON_REQUEST_EXPIRED: ErrorReason.ValueType  # 45
+"""FAILED_PRECONDITION. The request was made more than 23 hours ago and never came to an end;
+Stripe shows that nothing happened. Use a new request id.
+Example: `{"reason":"REQUEST_EXPIRED","domain":"boxoffice","metadata":{"request_id":"…"}}`
+"""
 ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 50
 """UNAVAILABLE. The store can't be reached. Nothing is known to be lost: send the same request
 with the same request id again. Example: `{"reason":"STORE_UNAVAILABLE","domain":"boxoffice"}`
@@ -315,5 +404,60 @@ ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 52
 """DEADLINE_EXCEEDED. The call did not end within its deadline (30 s where the caller set none).
 A write may still complete: send it again with the same request id.
 Example: `{"reason":"DEADLINE_EXCEEDED","domain":"boxoffice"}`
+"""
+ERROR_REASON_PAYMENT_METHOD_NOT_FOUND: ErrorReason.ValueType  # 60
+"""NOT_FOUND. There is no such payment method, it was detached, or it is another user's.
+Example: `{"reason":"PAYMENT_METHOD_NOT_FOUND","domain":"boxoffice",
+"metadata":{"payment_method_id":"pmt_…"}}`
+"""
+ERROR_REASON_PAYMENT_METHOD_NOT_REUSABLE: ErrorReason.ValueType  # 61
+"""INVALID_ARGUMENT. The payment method can't be saved for later payments, or not be used while the
+customer is away: bancontact, giropay and ideal pay once, by redirect.
+Example: `{"reason":"PAYMENT_METHOD_NOT_REUSABLE","domain":"boxoffice",
+"metadata":{"payment_method_type":"ideal"}}`
+"""
+ERROR_REASON_PAYMENT_NOT_CAPTURABLE: ErrorReason.ValueType  # 62
+"""FAILED_PRECONDITION. The payment holds no money that could be captured.
+Example: `{"reason":"PAYMENT_NOT_CAPTURABLE","domain":"boxoffice",
+"metadata":{"payment_id":"pay_…","status":"complete"}}`
+"""
+ERROR_REASON_AMOUNT_EXCEEDS_AUTHORISATION: ErrorReason.ValueType  # 63
+"""FAILED_PRECONDITION. More was to be captured than was authorised.
+Example: `{"reason":"AMOUNT_EXCEEDS_AUTHORISATION","domain":"boxoffice",
+"metadata":{"payment_id":"pay_…","authorised":"1000"}}`
+"""
+ERROR_REASON_PAYMENT_NOT_CANCELLABLE: ErrorReason.ValueType  # 64
+"""FAILED_PRECONDITION. The payment is complete or on its way, and can only be refunded.
+Example: `{"reason":"PAYMENT_NOT_CANCELLABLE","domain":"boxoffice",
+"metadata":{"payment_id":"pay_…","status":"complete"}}`
+"""
+ERROR_REASON_PAYMENT_NOT_REFUNDABLE: ErrorReason.ValueType  # 65
+"""FAILED_PRECONDITION. No money of the payment was taken, so none can be given back.
+Example: `{"reason":"PAYMENT_NOT_REFUNDABLE","domain":"boxoffice",
+"metadata":{"payment_id":"pay_…","status":"requires_capture"}}`
+"""
+ERROR_REASON_REFUND_EXCEEDS_PAYMENT: ErrorReason.ValueType  # 66
+"""FAILED_PRECONDITION. The payment's refunds would exceed what was captured; those whose outcome
+is not known yet count. Example: `{"reason":"REFUND_EXCEEDS_PAYMENT","domain":"boxoffice",
+"metadata":{"payment_id":"pay_…","refundable":"400"}}`
+"""
+ERROR_REASON_CUSTOMER_NOT_FOUND: ErrorReason.ValueType  # 67
+"""NOT_FOUND. The user has never paid or saved anything here.
+Example: `{"reason":"CUSTOMER_NOT_FOUND","domain":"boxoffice","metadata":{"user_id":"…"}}`
+"""
+ERROR_REASON_ORDER_NOT_CANCELLABLE: ErrorReason.ValueType  # 68
+"""FAILED_PRECONDITION. The order is paid, or money for it is on its way: refund its payment.
+Example: `{"reason":"ORDER_NOT_CANCELLABLE","domain":"boxoffice",
+"metadata":{"order_id":"ord_…","status":"paid"}}`
+"""
+ERROR_REASON_ORDER_NOT_CHARGEABLE: ErrorReason.ValueType  # 69
+"""FAILED_PRECONDITION. The order has a payment intent, or is charged, paid or ended already.
+Example: `{"reason":"ORDER_NOT_CHARGEABLE","domain":"boxoffice",
+"metadata":{"order_id":"ord_…","status":"paid"}}`
+"""
+ERROR_REASON_SOURCE_MISMATCH: ErrorReason.ValueType  # 70
+"""FAILED_PRECONDITION. The Source's amount, currency, order or user is not the order's.
+Example: `{"reason":"SOURCE_MISMATCH","domain":"boxoffice",
+"metadata":{"order_id":"ord_…","stripe_source_id":"src_…"}}`
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -451,6 +451,210 @@ class DeleteProductResponse(_message.Message):
 Global___DeleteProductResponse: _TypeAlias = DeleteProductResponse  # noqa: Y015
 
 @_typing.final
+class CreateOrderRequest(_message.Message):
+    """CreateOrderRequest says what is sold to whom."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    TARGET_USER_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. Makes the call idempotent, as in CreateProductRequest."""
+    user_id: _builtins.str
+    """Required. Who pays: 1 to 64 characters."""
+    product_id: _builtins.str
+    """Required. The product to sell, `prd_…`."""
+    currency_code: _builtins.str
+    """Optional. The ISO 4217 code, in lower case, of one of the product's prices. Default: `eur`."""
+    target_user_id: _builtins.str
+    """Optional. Who receives what is bought: 1 to 64 characters. Default: `user_id`."""
+    @_builtins.property
+    def data(self) -> _struct_pb2.Struct:
+        """Optional. The order's data: every property that the product's schema requires, and none that it
+        doesn't name. Values are strings, booleans or numbers.
+        """
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. The order's tags: at most 50, each of 1 to 64 characters."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        product_id: _builtins.str = ...,
+        currency_code: _builtins.str = ...,
+        data: _struct_pb2.Struct | None = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        target_user_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "data", b"data", "product_id", b"product_id", "request_id", b"request_id", "tags", b"tags", "target_user_id", b"target_user_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateOrderRequest: _TypeAlias = CreateOrderRequest  # noqa: Y015
+
+@_typing.final
+class CreateOrderResponse(_message.Message):
+    """CreateOrderResponse holds the order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """Output only. A token at which this write is visible."""
+    @_builtins.property
+    def order(self) -> Global___Order:
+        """Output only. The order."""
+
+    def __init__(
+        self,
+        *,
+        order: Global___Order | None = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateOrderResponse: _TypeAlias = CreateOrderResponse  # noqa: Y015
+
+@_typing.final
+class CancelOrderRequest(_message.Message):
+    """CancelOrderRequest names an order to give up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. Makes the call idempotent, as in CreateProductRequest."""
+    order_id: _builtins.str
+    """Required. The order's id, `ord_…`."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelOrderRequest: _TypeAlias = CancelOrderRequest  # noqa: Y015
+
+@_typing.final
+class CancelOrderResponse(_message.Message):
+    """CancelOrderResponse holds the order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """Output only. A token at which this write is visible."""
+    @_builtins.property
+    def order(self) -> Global___Order:
+        """Output only. The order as it is now."""
+
+    def __init__(
+        self,
+        *,
+        order: Global___Order | None = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelOrderResponse: _TypeAlias = CancelOrderResponse  # noqa: Y015
+
+@_typing.final
+class SetOrderStatusRequest(_message.Message):
+    """SetOrderStatusRequest says what a person has decided."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. Makes the call idempotent, as in CreateProductRequest."""
+    order_id: _builtins.str
+    """Required. The order's id, `ord_…`."""
+    status: Global___OrderStatus.ValueType
+    """Required. The status: any but `charge_created`, which only a charge gives."""
+    reason: _builtins.str
+    """Required. Why: 1 to 500 characters."""
+    actor: _builtins.str
+    """Required. Who decided it: 1 to 64 characters."""
+    etag: _builtins.str
+    """Optional. If sent, it must be the order's present one."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        status: Global___OrderStatus.ValueType = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "etag", b"etag", "order_id", b"order_id", "reason", b"reason", "request_id", b"request_id", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetOrderStatusRequest: _TypeAlias = SetOrderStatusRequest  # noqa: Y015
+
+@_typing.final
+class SetOrderStatusResponse(_message.Message):
+    """SetOrderStatusResponse holds the order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """Output only. A token at which this write is visible."""
+    @_builtins.property
+    def order(self) -> Global___Order:
+        """Output only. The order as it is now."""
+
+    def __init__(
+        self,
+        *,
+        order: Global___Order | None = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetOrderStatusResponse: _TypeAlias = SetOrderStatusResponse  # noqa: Y015
+
+@_typing.final
 class GetOrderRequest(_message.Message):
     """GetOrderRequest names an order."""
 
@@ -1160,6 +1364,7 @@ class Order(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    MANUAL_STATUSES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifier. `ord_…`."""
     user_id: _builtins.str
@@ -1204,6 +1409,10 @@ class Order(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When it was changed last."""
 
+    @_builtins.property
+    def manual_statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___ManualStatus]:
+        """Output only. What people have decided about its status, oldest first."""
+
     def __init__(
         self,
         *,
@@ -1221,14 +1430,51 @@ class Order(_message.Message):
         etag: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        manual_statuses: _abc.Iterable[Global___ManualStatus] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "data", b"data", "price", b"price", "product", b"product", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "created_by", b"created_by", "data", b"data", "etag", b"etag", "id", b"id", "payment_id", b"payment_id", "price", b"price", "product", b"product", "status", b"status", "tags", b"tags", "target_user_id", b"target_user_id", "update_time", b"update_time", "user_id", b"user_id", "vendor_events", b"vendor_events"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "created_by", b"created_by", "data", b"data", "etag", b"etag", "id", b"id", "manual_statuses", b"manual_statuses", "payment_id", b"payment_id", "price", b"price", "product", b"product", "status", b"status", "tags", b"tags", "target_user_id", b"target_user_id", "update_time", b"update_time", "user_id", b"user_id", "vendor_events", b"vendor_events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Order: _TypeAlias = Order  # noqa: Y015
+
+@_typing.final
+class ManualStatus(_message.Message):
+    """ManualStatus is a status that a person has set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    status: Global___OrderStatus.ValueType
+    """Output only. The status."""
+    reason: _builtins.str
+    """Output only. Why."""
+    actor: _builtins.str
+    """Output only. Who decided it."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When."""
+
+    def __init__(
+        self,
+        *,
+        status: Global___OrderStatus.ValueType = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "reason", b"reason", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ManualStatus: _TypeAlias = ManualStatus  # noqa: Y015
 
 @_typing.final
 class VendorEvent(_message.Message):

@@ -61,6 +61,11 @@ class OrdersServiceStub:
                 request_serializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.DeleteProductRequest.SerializeToString,
                 response_deserializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.DeleteProductResponse.FromString,
                 _registered_method=True)
+        self.CreateOrder = channel.unary_unary(
+                '/boxoffice.orders.v1.OrdersService/CreateOrder',
+                request_serializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.CreateOrderRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.CreateOrderResponse.FromString,
+                _registered_method=True)
         self.GetOrder = channel.unary_unary(
                 '/boxoffice.orders.v1.OrdersService/GetOrder',
                 request_serializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.GetOrderRequest.SerializeToString,
@@ -75,6 +80,16 @@ class OrdersServiceStub:
                 '/boxoffice.orders.v1.OrdersService/UpdateOrder',
                 request_serializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.UpdateOrderRequest.SerializeToString,
                 response_deserializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.UpdateOrderResponse.FromString,
+                _registered_method=True)
+        self.CancelOrder = channel.unary_unary(
+                '/boxoffice.orders.v1.OrdersService/CancelOrder',
+                request_serializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.CancelOrderRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.CancelOrderResponse.FromString,
+                _registered_method=True)
+        self.SetOrderStatus = channel.unary_unary(
+                '/boxoffice.orders.v1.OrdersService/SetOrderStatus',
+                request_serializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.SetOrderStatusRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.SetOrderStatusResponse.FromString,
                 _registered_method=True)
         self.WatchOrders = channel.unary_stream(
                 '/boxoffice.orders.v1.OrdersService/WatchOrders',
@@ -150,6 +165,20 @@ class OrdersServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateOrder(self, request, context):
+        """Creates an order for a product without asking Stripe for anything: to be paid by a Stripe Source
+        that names the order in its metadata (`boxoffice_order_id`, `boxoffice_user_id`) or that
+        CreateCharge is told of. CreatePaymentIntent, which makes its own order, is what new callers
+        use.
+
+        Errors: NOT_FOUND/PRODUCT_NOT_FOUND, FAILED_PRECONDITION/PRODUCT_DELETED,
+        INVALID_ARGUMENT/CURRENCY_NOT_PRICED, INVALID_ARGUMENT/DATA_SCHEMA_MISMATCH,
+        INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetOrder(self, request, context):
         """Gets an order.
 
@@ -171,6 +200,30 @@ class OrdersServiceServicer:
     def UpdateOrder(self, request, context):
         """Updates the fields of an order that the mask names: `tags` is the only one. The status moves by
         facts, never by this call.
+
+        Errors: NOT_FOUND/ORDER_NOT_FOUND, ABORTED/ETAG_MISMATCH, INVALID_ARGUMENT/FIELD_INVALID,
+        ALREADY_EXISTS/REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelOrder(self, request, context):
+        """Cancels an order that is not paid: first its payment at Stripe, then the order. Money that
+        arrives all the same makes it paid, and raises an alert.
+
+        Errors: NOT_FOUND/ORDER_NOT_FOUND, FAILED_PRECONDITION/ORDER_NOT_CANCELLABLE,
+        ABORTED/IN_PROGRESS while what became of another operation on its payment is not known,
+        FAILED_PRECONDITION/VENDOR_REFUSED, UNAVAILABLE/VENDOR_UNAVAILABLE, UNAVAILABLE/OUTCOME_UNKNOWN,
+        INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetOrderStatus(self, request, context):
+        """Sets an order's status by hand. Moves no money. It holds until something decisive is heard
+        later: that money was taken, that the payment was cancelled, or that all was refunded.
 
         Errors: NOT_FOUND/ORDER_NOT_FOUND, ABORTED/ETAG_MISMATCH, INVALID_ARGUMENT/FIELD_INVALID,
         ALREADY_EXISTS/REQUEST_ID_REUSED.
@@ -255,6 +308,11 @@ def add_OrdersServiceServicer_to_server(servicer, server):
                     request_deserializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.DeleteProductRequest.FromString,
                     response_serializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.DeleteProductResponse.SerializeToString,
             ),
+            'CreateOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateOrder,
+                    request_deserializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.CreateOrderRequest.FromString,
+                    response_serializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.CreateOrderResponse.SerializeToString,
+            ),
             'GetOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOrder,
                     request_deserializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.GetOrderRequest.FromString,
@@ -269,6 +327,16 @@ def add_OrdersServiceServicer_to_server(servicer, server):
                     servicer.UpdateOrder,
                     request_deserializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.UpdateOrderRequest.FromString,
                     response_serializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.UpdateOrderResponse.SerializeToString,
+            ),
+            'CancelOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelOrder,
+                    request_deserializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.CancelOrderRequest.FromString,
+                    response_serializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.CancelOrderResponse.SerializeToString,
+            ),
+            'SetOrderStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetOrderStatus,
+                    request_deserializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.SetOrderStatusRequest.FromString,
+                    response_serializer=boxoffice_dot_orders_dot_v1_dot_orders__pb2.SetOrderStatusResponse.SerializeToString,
             ),
             'WatchOrders': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchOrders,
@@ -439,6 +507,33 @@ class OrdersService:
             _registered_method=True)
 
     @staticmethod
+    def CreateOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.orders.v1.OrdersService/CreateOrder',
+            boxoffice_dot_orders_dot_v1_dot_orders__pb2.CreateOrderRequest.SerializeToString,
+            boxoffice_dot_orders_dot_v1_dot_orders__pb2.CreateOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetOrder(request,
             target,
             options=(),
@@ -509,6 +604,60 @@ class OrdersService:
             '/boxoffice.orders.v1.OrdersService/UpdateOrder',
             boxoffice_dot_orders_dot_v1_dot_orders__pb2.UpdateOrderRequest.SerializeToString,
             boxoffice_dot_orders_dot_v1_dot_orders__pb2.UpdateOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.orders.v1.OrdersService/CancelOrder',
+            boxoffice_dot_orders_dot_v1_dot_orders__pb2.CancelOrderRequest.SerializeToString,
+            boxoffice_dot_orders_dot_v1_dot_orders__pb2.CancelOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetOrderStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.orders.v1.OrdersService/SetOrderStatus',
+            boxoffice_dot_orders_dot_v1_dot_orders__pb2.SetOrderStatusRequest.SerializeToString,
+            boxoffice_dot_orders_dot_v1_dot_orders__pb2.SetOrderStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -62,6 +62,16 @@ class OrdersServiceStub:
     Errors: NOT_FOUND/PRODUCT_NOT_FOUND, FAILED_PRECONDITION/PRODUCT_DELETED,
     ABORTED/ETAG_MISMATCH, ALREADY_EXISTS/REQUEST_ID_REUSED.
     """
+    CreateOrder: _grpc.UnaryUnaryMultiCallable[_orders_pb2.CreateOrderRequest, _orders_pb2.CreateOrderResponse]
+    """Creates an order for a product without asking Stripe for anything: to be paid by a Stripe Source
+    that names the order in its metadata (`boxoffice_order_id`, `boxoffice_user_id`) or that
+    CreateCharge is told of. CreatePaymentIntent, which makes its own order, is what new callers
+    use.
+
+    Errors: NOT_FOUND/PRODUCT_NOT_FOUND, FAILED_PRECONDITION/PRODUCT_DELETED,
+    INVALID_ARGUMENT/CURRENCY_NOT_PRICED, INVALID_ARGUMENT/DATA_SCHEMA_MISMATCH,
+    INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+    """
     GetOrder: _grpc.UnaryUnaryMultiCallable[_orders_pb2.GetOrderRequest, _orders_pb2.GetOrderResponse]
     """Gets an order.
 
@@ -75,6 +85,22 @@ class OrdersServiceStub:
     UpdateOrder: _grpc.UnaryUnaryMultiCallable[_orders_pb2.UpdateOrderRequest, _orders_pb2.UpdateOrderResponse]
     """Updates the fields of an order that the mask names: `tags` is the only one. The status moves by
     facts, never by this call.
+
+    Errors: NOT_FOUND/ORDER_NOT_FOUND, ABORTED/ETAG_MISMATCH, INVALID_ARGUMENT/FIELD_INVALID,
+    ALREADY_EXISTS/REQUEST_ID_REUSED.
+    """
+    CancelOrder: _grpc.UnaryUnaryMultiCallable[_orders_pb2.CancelOrderRequest, _orders_pb2.CancelOrderResponse]
+    """Cancels an order that is not paid: first its payment at Stripe, then the order. Money that
+    arrives all the same makes it paid, and raises an alert.
+
+    Errors: NOT_FOUND/ORDER_NOT_FOUND, FAILED_PRECONDITION/ORDER_NOT_CANCELLABLE,
+    ABORTED/IN_PROGRESS while what became of another operation on its payment is not known,
+    FAILED_PRECONDITION/VENDOR_REFUSED, UNAVAILABLE/VENDOR_UNAVAILABLE, UNAVAILABLE/OUTCOME_UNKNOWN,
+    INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+    """
+    SetOrderStatus: _grpc.UnaryUnaryMultiCallable[_orders_pb2.SetOrderStatusRequest, _orders_pb2.SetOrderStatusResponse]
+    """Sets an order's status by hand. Moves no money. It holds until something decisive is heard
+    later: that money was taken, that the payment was cancelled, or that all was refunded.
 
     Errors: NOT_FOUND/ORDER_NOT_FOUND, ABORTED/ETAG_MISMATCH, INVALID_ARGUMENT/FIELD_INVALID,
     ALREADY_EXISTS/REQUEST_ID_REUSED.
@@ -146,6 +172,16 @@ class OrdersServiceAsyncStub(OrdersServiceStub):
     Errors: NOT_FOUND/PRODUCT_NOT_FOUND, FAILED_PRECONDITION/PRODUCT_DELETED,
     ABORTED/ETAG_MISMATCH, ALREADY_EXISTS/REQUEST_ID_REUSED.
     """
+    CreateOrder: _aio.UnaryUnaryMultiCallable[_orders_pb2.CreateOrderRequest, _orders_pb2.CreateOrderResponse]  # type: ignore[assignment]
+    """Creates an order for a product without asking Stripe for anything: to be paid by a Stripe Source
+    that names the order in its metadata (`boxoffice_order_id`, `boxoffice_user_id`) or that
+    CreateCharge is told of. CreatePaymentIntent, which makes its own order, is what new callers
+    use.
+
+    Errors: NOT_FOUND/PRODUCT_NOT_FOUND, FAILED_PRECONDITION/PRODUCT_DELETED,
+    INVALID_ARGUMENT/CURRENCY_NOT_PRICED, INVALID_ARGUMENT/DATA_SCHEMA_MISMATCH,
+    INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+    """
     GetOrder: _aio.UnaryUnaryMultiCallable[_orders_pb2.GetOrderRequest, _orders_pb2.GetOrderResponse]  # type: ignore[assignment]
     """Gets an order.
 
@@ -159,6 +195,22 @@ class OrdersServiceAsyncStub(OrdersServiceStub):
     UpdateOrder: _aio.UnaryUnaryMultiCallable[_orders_pb2.UpdateOrderRequest, _orders_pb2.UpdateOrderResponse]  # type: ignore[assignment]
     """Updates the fields of an order that the mask names: `tags` is the only one. The status moves by
     facts, never by this call.
+
+    Errors: NOT_FOUND/ORDER_NOT_FOUND, ABORTED/ETAG_MISMATCH, INVALID_ARGUMENT/FIELD_INVALID,
+    ALREADY_EXISTS/REQUEST_ID_REUSED.
+    """
+    CancelOrder: _aio.UnaryUnaryMultiCallable[_orders_pb2.CancelOrderRequest, _orders_pb2.CancelOrderResponse]  # type: ignore[assignment]
+    """Cancels an order that is not paid: first its payment at Stripe, then the order. Money that
+    arrives all the same makes it paid, and raises an alert.
+
+    Errors: NOT_FOUND/ORDER_NOT_FOUND, FAILED_PRECONDITION/ORDER_NOT_CANCELLABLE,
+    ABORTED/IN_PROGRESS while what became of another operation on its payment is not known,
+    FAILED_PRECONDITION/VENDOR_REFUSED, UNAVAILABLE/VENDOR_UNAVAILABLE, UNAVAILABLE/OUTCOME_UNKNOWN,
+    INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+    """
+    SetOrderStatus: _aio.UnaryUnaryMultiCallable[_orders_pb2.SetOrderStatusRequest, _orders_pb2.SetOrderStatusResponse]  # type: ignore[assignment]
+    """Sets an order's status by hand. Moves no money. It holds until something decisive is heard
+    later: that money was taken, that the payment was cancelled, or that all was refunded.
 
     Errors: NOT_FOUND/ORDER_NOT_FOUND, ABORTED/ETAG_MISMATCH, INVALID_ARGUMENT/FIELD_INVALID,
     ALREADY_EXISTS/REQUEST_ID_REUSED.
@@ -259,6 +311,22 @@ class OrdersServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def CreateOrder(
+        self,
+        request: _orders_pb2.CreateOrderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orders_pb2.CreateOrderResponse, _abc.Awaitable[_orders_pb2.CreateOrderResponse]]:
+        """Creates an order for a product without asking Stripe for anything: to be paid by a Stripe Source
+        that names the order in its metadata (`boxoffice_order_id`, `boxoffice_user_id`) or that
+        CreateCharge is told of. CreatePaymentIntent, which makes its own order, is what new callers
+        use.
+
+        Errors: NOT_FOUND/PRODUCT_NOT_FOUND, FAILED_PRECONDITION/PRODUCT_DELETED,
+        INVALID_ARGUMENT/CURRENCY_NOT_PRICED, INVALID_ARGUMENT/DATA_SCHEMA_MISMATCH,
+        INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
     def GetOrder(
         self,
         request: _orders_pb2.GetOrderRequest,
@@ -288,6 +356,34 @@ class OrdersServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_orders_pb2.UpdateOrderResponse, _abc.Awaitable[_orders_pb2.UpdateOrderResponse]]:
         """Updates the fields of an order that the mask names: `tags` is the only one. The status moves by
         facts, never by this call.
+
+        Errors: NOT_FOUND/ORDER_NOT_FOUND, ABORTED/ETAG_MISMATCH, INVALID_ARGUMENT/FIELD_INVALID,
+        ALREADY_EXISTS/REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelOrder(
+        self,
+        request: _orders_pb2.CancelOrderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orders_pb2.CancelOrderResponse, _abc.Awaitable[_orders_pb2.CancelOrderResponse]]:
+        """Cancels an order that is not paid: first its payment at Stripe, then the order. Money that
+        arrives all the same makes it paid, and raises an alert.
+
+        Errors: NOT_FOUND/ORDER_NOT_FOUND, FAILED_PRECONDITION/ORDER_NOT_CANCELLABLE,
+        ABORTED/IN_PROGRESS while what became of another operation on its payment is not known,
+        FAILED_PRECONDITION/VENDOR_REFUSED, UNAVAILABLE/VENDOR_UNAVAILABLE, UNAVAILABLE/OUTCOME_UNKNOWN,
+        INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def SetOrderStatus(
+        self,
+        request: _orders_pb2.SetOrderStatusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orders_pb2.SetOrderStatusResponse, _abc.Awaitable[_orders_pb2.SetOrderStatusResponse]]:
+        """Sets an order's status by hand. Moves no money. It holds until something decisive is heard
+        later: that money was taken, that the payment was cancelled, or that all was refunded.
 
         Errors: NOT_FOUND/ORDER_NOT_FOUND, ABORTED/ETAG_MISMATCH, INVALID_ARGUMENT/FIELD_INVALID,
         ALREADY_EXISTS/REQUEST_ID_REUSED.

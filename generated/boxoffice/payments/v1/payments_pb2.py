@@ -23,12 +23,18 @@ _sym_db = _symbol_database.Default()
 
 
 from boxoffice.common.v1 import money_pb2 as boxoffice_dot_common_dot_v1_dot_money__pb2
+from boxoffice.common.v1 import streams_pb2 as boxoffice_dot_common_dot_v1_dot_streams__pb2
 from boxoffice.orders.v1 import orders_pb2 as boxoffice_dot_orders_dot_v1_dot_orders__pb2
+from boxoffice.payments.v1 import payment_methods_pb2 as boxoffice_dot_payments_dot_v1_dot_payment__methods__pb2
+from boxoffice.payments.v1 import reconciliation_pb2 as boxoffice_dot_payments_dot_v1_dot_reconciliation__pb2
+from boxoffice.payments.v1 import refunds_pb2 as boxoffice_dot_payments_dot_v1_dot_refunds__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$boxoffice/payments/v1/payments.proto\x12\x15\x62oxoffice.payments.v1\x1a\x1f\x62oxoffice/common/v1/money.proto\x1a boxoffice/orders/v1/orders.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x80\x02\n\x1a\x43reatePaymentIntentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\x12\x45\n\x13payment_method_type\x18\x05 \x01(\x0e\x32(.boxoffice.payments.v1.PaymentMethodType\x12%\n\x04\x64\x61ta\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0c\n\x04tags\x18\x07 \x03(\t\x12\x16\n\x0etarget_user_id\x18\x08 \x01(\t\"\xab\x01\n\x1b\x43reatePaymentIntentResponse\x12)\n\x05order\x18\x01 \x01(\x0b\x32\x1a.boxoffice.orders.v1.Order\x12/\n\x07payment\x18\x02 \x01(\x0b\x32\x1e.boxoffice.payments.v1.Payment\x12\x1a\n\rclient_secret\x18\x03 \x01(\tB\x03\x80\x01\x01\x12\x14\n\x0cresume_token\x18\x04 \x01(\t\"\'\n\x11GetPaymentRequest\x12\x12\n\npayment_id\x18\x01 \x01(\t\"a\n\x12GetPaymentResponse\x12/\n\x07payment\x18\x01 \x01(\x0b\x32\x1e.boxoffice.payments.v1.Payment\x12\x1a\n\rclient_secret\x18\x02 \x01(\tB\x03\x80\x01\x01\"\xdc\x03\n\x07Payment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12*\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x1a.boxoffice.common.v1.Money\x12\x34\n\x06status\x18\x05 \x01(\x0e\x32$.boxoffice.payments.v1.PaymentStatus\x12<\n\x0epending_reason\x18\x06 \x01(\x0e\x32$.boxoffice.payments.v1.PendingReason\x12\x45\n\x13payment_method_type\x18\x07 \x01(\x0e\x32(.boxoffice.payments.v1.PaymentMethodType\x12 \n\x18stripe_payment_intent_id\x18\x08 \x01(\t\x12\x37\n\nlast_error\x18\t \x01(\x0b\x32#.boxoffice.payments.v1.PaymentError\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x0cPaymentError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65\x63line_code\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t*\xa5\x02\n\rPaymentStatus\x12\x1e\n\x1aPAYMENT_STATUS_UNSPECIFIED\x10\x00\x12*\n&PAYMENT_STATUS_REQUIRES_PAYMENT_METHOD\x10\x01\x12(\n$PAYMENT_STATUS_REQUIRES_CONFIRMATION\x10\x02\x12\"\n\x1ePAYMENT_STATUS_REQUIRES_ACTION\x10\x03\x12#\n\x1fPAYMENT_STATUS_REQUIRES_CAPTURE\x10\x04\x12\x1a\n\x16PAYMENT_STATUS_PENDING\x10\x05\x12\x1c\n\x18PAYMENT_STATUS_CANCELLED\x10\x06\x12\x1b\n\x17PAYMENT_STATUS_COMPLETE\x10\x07*r\n\rPendingReason\x12\x1e\n\x1aPENDING_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19PENDING_REASON_PROCESSING\x10\x01\x12\"\n\x1ePENDING_REASON_OUTCOME_UNKNOWN\x10\x02*\xba\x01\n\x11PaymentMethodType\x12#\n\x1fPAYMENT_METHOD_TYPE_UNSPECIFIED\x10\x00\x12\x1c\n\x18PAYMENT_METHOD_TYPE_CARD\x10\x01\x12\"\n\x1ePAYMENT_METHOD_TYPE_BANCONTACT\x10\x02\x12\x1f\n\x1bPAYMENT_METHOD_TYPE_GIROPAY\x10\x03\x12\x1d\n\x19PAYMENT_METHOD_TYPE_IDEAL\x10\x04\x32\xf2\x01\n\x0fPaymentsService\x12|\n\x13\x43reatePaymentIntent\x12\x31.boxoffice.payments.v1.CreatePaymentIntentRequest\x1a\x32.boxoffice.payments.v1.CreatePaymentIntentResponse\x12\x61\n\nGetPayment\x12(.boxoffice.payments.v1.GetPaymentRequest\x1a).boxoffice.payments.v1.GetPaymentResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$boxoffice/payments/v1/payments.proto\x12\x15\x62oxoffice.payments.v1\x1a\x1f\x62oxoffice/common/v1/money.proto\x1a!boxoffice/common/v1/streams.proto\x1a boxoffice/orders/v1/orders.proto\x1a+boxoffice/payments/v1/payment_methods.proto\x1a*boxoffice/payments/v1/reconciliation.proto\x1a#boxoffice/payments/v1/refunds.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8a\x04\n\x1a\x43reatePaymentIntentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\x12\x45\n\x13payment_method_type\x18\x05 \x01(\x0e\x32(.boxoffice.payments.v1.PaymentMethodType\x12%\n\x04\x64\x61ta\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0c\n\x04tags\x18\x07 \x03(\t\x12\x16\n\x0etarget_user_id\x18\x08 \x01(\t\x12<\n\x0e\x63\x61pture_method\x18\t \x01(\x0e\x32$.boxoffice.payments.v1.CaptureMethod\x12M\n\x1asetup_payment_method_reuse\x18\n \x01(\x0e\x32).boxoffice.payments.v1.PaymentMethodReuse\x12\x1b\n\x11payment_method_id\x18\x0b \x01(\tH\x00\x12\"\n\x18stripe_payment_method_id\x18\x0c \x01(\tH\x00\x12\x13\n\x0boff_session\x18\r \x01(\x08\x12\x13\n\x0b\x64\x65scription\x18\x0e \x01(\tB\x10\n\x0epayment_method\"\xab\x01\n\x1b\x43reatePaymentIntentResponse\x12)\n\x05order\x18\x01 \x01(\x0b\x32\x1a.boxoffice.orders.v1.Order\x12/\n\x07payment\x18\x02 \x01(\x0b\x32\x1e.boxoffice.payments.v1.Payment\x12\x1a\n\rclient_secret\x18\x03 \x01(\tB\x03\x80\x01\x01\x12\x14\n\x0cresume_token\x18\x04 \x01(\t\"\xd5\x01\n\x18\x43reateSetupIntentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12M\n\x1asetup_payment_method_reuse\x18\x03 \x01(\x0e\x32).boxoffice.payments.v1.PaymentMethodReuse\x12\x45\n\x13payment_method_type\x18\x04 \x01(\x0e\x32(.boxoffice.payments.v1.PaymentMethodType\"W\n\x19\x43reateSetupIntentResponse\x12\x1e\n\x16stripe_setup_intent_id\x18\x01 \x01(\t\x12\x1a\n\rclient_secret\x18\x02 \x01(\tB\x03\x80\x01\x01\"\xcc\x01\n\x11\x43hargeUserRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12*\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x1a.boxoffice.common.v1.Money\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x1b\n\x11payment_method_id\x18\x05 \x01(\tH\x00\x12\"\n\x18stripe_payment_method_id\x18\x06 \x01(\tH\x00\x42\x10\n\x0epayment_method\"[\n\x12\x43hargeUserResponse\x12/\n\x07payment\x18\x01 \x01(\x0b\x32\x1e.boxoffice.payments.v1.Payment\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\'\n\x11GetPaymentRequest\x12\x12\n\npayment_id\x18\x01 \x01(\t\"a\n\x12GetPaymentResponse\x12/\n\x07payment\x18\x01 \x01(\x0b\x32\x1e.boxoffice.payments.v1.Payment\x12\x1a\n\rclient_secret\x18\x02 \x01(\tB\x03\x80\x01\x01\"\xf6\x01\n\x13ListPaymentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x10\n\x08order_id\x18\x04 \x01(\t\x12\x36\n\x08statuses\x18\x05 \x03(\x0e\x32$.boxoffice.payments.v1.PaymentStatus\x12-\n\tfrom_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"w\n\x14ListPaymentsResponse\x12\x30\n\x08payments\x18\x01 \x03(\x0b\x32\x1e.boxoffice.payments.v1.Payment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"_\n\x15\x43\x61pturePaymentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\x12\x13\n\x06\x61mount\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\t\n\x07_amount\"_\n\x16\x43\x61pturePaymentResponse\x12/\n\x07payment\x18\x01 \x01(\x0b\x32\x1e.boxoffice.payments.v1.Payment\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\">\n\x14\x43\x61ncelPaymentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\"^\n\x15\x43\x61ncelPaymentResponse\x12/\n\x07payment\x18\x01 \x01(\x0b\x32\x1e.boxoffice.payments.v1.Payment\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\x93\x01\n\x14RefundPaymentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\x12\x13\n\x06\x61mount\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x33\n\x06reason\x18\x04 \x01(\x0e\x32#.boxoffice.payments.v1.RefundReasonB\t\n\x07_amount\"\x8d\x01\n\x15RefundPaymentResponse\x12-\n\x06refund\x18\x01 \x01(\x0b\x32\x1d.boxoffice.payments.v1.Refund\x12/\n\x07payment\x18\x02 \x01(\x0b\x32\x1e.boxoffice.payments.v1.Payment\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\x97\x01\n\x12ListRefundsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\npayment_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x35\n\x08statuses\x18\x05 \x03(\x0e\x32#.boxoffice.payments.v1.RefundStatus\"^\n\x13ListRefundsResponse\x12.\n\x07refunds\x18\x01 \x03(\x0b\x32\x1d.boxoffice.payments.v1.Refund\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x99\x01\n\x13ListDisputesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\npayment_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x36\n\x08statuses\x18\x05 \x03(\x0e\x32$.boxoffice.payments.v1.DisputeStatus\"a\n\x14ListDisputesResponse\x12\x30\n\x08\x64isputes\x18\x01 \x03(\x0b\x32\x1e.boxoffice.payments.v1.Dispute\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"o\n\x18SavePaymentMethodRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12 \n\x18stripe_payment_method_id\x18\x03 \x01(\t\x12\x0c\n\x04tags\x18\x04 \x03(\t\"Y\n\x19SavePaymentMethodResponse\x12<\n\x0epayment_method\x18\x01 \x01(\x0b\x32$.boxoffice.payments.v1.PaymentMethod\"w\n\x19ListPaymentMethodsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x0b\n\x03tag\x18\x04 \x01(\t\x12\x15\n\rshow_detached\x18\x05 \x01(\x08\"t\n\x1aListPaymentMethodsResponse\x12=\n\x0fpayment_methods\x18\x01 \x03(\x0b\x32$.boxoffice.payments.v1.PaymentMethod\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9f\x01\n\x1aUpdatePaymentMethodRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12<\n\x0epayment_method\x18\x02 \x01(\x0b\x32$.boxoffice.payments.v1.PaymentMethod\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"[\n\x1bUpdatePaymentMethodResponse\x12<\n\x0epayment_method\x18\x01 \x01(\x0b\x32$.boxoffice.payments.v1.PaymentMethod\"\x94\x01\n\x1a\x44\x65tachPaymentMethodRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x1b\n\x11payment_method_id\x18\x03 \x01(\tH\x00\x12\"\n\x18stripe_payment_method_id\x18\x04 \x01(\tH\x00\x42\x10\n\x0epayment_method\"[\n\x1b\x44\x65tachPaymentMethodResponse\x12<\n\x0epayment_method\x18\x01 \x01(\x0b\x32$.boxoffice.payments.v1.PaymentMethod\"U\n\x13\x43reateChargeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x18\n\x10stripe_source_id\x18\x03 \x01(\t\"\x88\x01\n\x14\x43reateChargeResponse\x12)\n\x05order\x18\x01 \x01(\x0b\x32\x1a.boxoffice.orders.v1.Order\x12/\n\x07payment\x18\x02 \x01(\x0b\x32\x1e.boxoffice.payments.v1.Payment\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"%\n\x12GetCustomerRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"H\n\x13GetCustomerResponse\x12\x31\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x1f.boxoffice.payments.v1.Customer\"\xba\x02\n\x14WatchPaymentsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\x12\x36\n\x08statuses\x18\x03 \x03(\x0e\x32$.boxoffice.payments.v1.PaymentStatus\x12\x16\n\x0cresume_token\x18\x04 \x01(\tH\x00\x12<\n\x0estart_position\x18\x05 \x01(\x0e\x32\".boxoffice.common.v1.StartPositionH\x00\x12\x30\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x34\n\x11progress_interval\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationB\x07\n\x05start\"\xb5\x03\n\x15WatchPaymentsResponse\x12\x33\n\x06\x65vents\x18\x01 \x03(\x0b\x32#.boxoffice.payments.v1.PaymentEvent\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\x12\x0f\n\x07through\x18\x03 \x01(\x03\x12\x14\n\x0cprev_through\x18\x04 \x01(\x03\x12\x0c\n\x04head\x18\x05 \x01(\x03\x12/\n\x0bserver_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04more\x18\x07 \x01(\x08\x12\x31\n\x08progress\x18\x08 \x01(\x0b\x32\x1d.boxoffice.common.v1.ProgressH\x00\x12\x32\n\tcaught_up\x18\t \x01(\x0b\x32\x1d.boxoffice.common.v1.CaughtUpH\x00\x12\x36\n\x0b\x66\x65ll_behind\x18\n \x01(\x0b\x32\x1f.boxoffice.common.v1.FellBehindH\x00\x12\x34\n\ngoing_away\x18\x0b \x01(\x0b\x32\x1e.boxoffice.common.v1.GoingAwayH\x00\x42\x08\n\x06marker\"U\n\x18ReconcilePaymentsRequest\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06repair\x18\x02 \x01(\x08\"\xbd\x01\n\x19ReconcilePaymentsResponse\x12=\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32(.boxoffice.payments.v1.PaymentDifference\x12\x10\n\x08\x63ompared\x18\x02 \x01(\x03\x12\x10\n\x08progress\x18\x03 \x01(\x01\x12=\n\x07summary\x18\x04 \x01(\x0b\x32,.boxoffice.payments.v1.ReconciliationSummary\"\xa3\x06\n\x07Payment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12*\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x1a.boxoffice.common.v1.Money\x12\x34\n\x06status\x18\x05 \x01(\x0e\x32$.boxoffice.payments.v1.PaymentStatus\x12<\n\x0epending_reason\x18\x06 \x01(\x0e\x32$.boxoffice.payments.v1.PendingReason\x12\x45\n\x13payment_method_type\x18\x07 \x01(\x0e\x32(.boxoffice.payments.v1.PaymentMethodType\x12 \n\x18stripe_payment_intent_id\x18\x08 \x01(\t\x12\x37\n\nlast_error\x18\t \x01(\x0b\x32#.boxoffice.payments.v1.PaymentError\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65scription\x18\x0c \x01(\t\x12<\n\x0e\x63\x61pture_method\x18\r \x01(\x0e\x32$.boxoffice.payments.v1.CaptureMethod\x12\x33\n\x0f\x63\x61ptured_amount\x18\x0e \x01(\x0b\x32\x1a.boxoffice.common.v1.Money\x12\x33\n\x0frefunded_amount\x18\x0f \x01(\x0b\x32\x1a.boxoffice.common.v1.Money\x12\x10\n\x08\x64isputed\x18\x10 \x01(\x08\x12\x33\n\x0f\x61\x63tion_deadline\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11payment_method_id\x18\x12 \x01(\t\x12\x18\n\x10stripe_charge_id\x18\x13 \x01(\t\x12\x0c\n\x04\x65tag\x18\x14 \x01(\t\"\xe4\x02\n\x0cPaymentEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x35\n\x04type\x18\x02 \x01(\x0e\x32\'.boxoffice.payments.v1.PaymentEventType\x12=\n\x0fprevious_status\x18\x03 \x01(\x0e\x32$.boxoffice.payments.v1.PaymentStatus\x12/\n\x07payment\x18\x04 \x01(\x0b\x32\x1e.boxoffice.payments.v1.Payment\x12-\n\x06refund\x18\x05 \x01(\x0b\x32\x1d.boxoffice.payments.v1.Refund\x12/\n\x07\x64ispute\x18\x06 \x01(\x0b\x32\x1e.boxoffice.payments.v1.Dispute\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08position\x18\x08 \x01(\x03\"h\n\x08\x43ustomer\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x1a\n\x12stripe_customer_id\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x0cPaymentError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65\x63line_code\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t*\xa5\x02\n\rPaymentStatus\x12\x1e\n\x1aPAYMENT_STATUS_UNSPECIFIED\x10\x00\x12*\n&PAYMENT_STATUS_REQUIRES_PAYMENT_METHOD\x10\x01\x12(\n$PAYMENT_STATUS_REQUIRES_CONFIRMATION\x10\x02\x12\"\n\x1ePAYMENT_STATUS_REQUIRES_ACTION\x10\x03\x12#\n\x1fPAYMENT_STATUS_REQUIRES_CAPTURE\x10\x04\x12\x1a\n\x16PAYMENT_STATUS_PENDING\x10\x05\x12\x1c\n\x18PAYMENT_STATUS_CANCELLED\x10\x06\x12\x1b\n\x17PAYMENT_STATUS_COMPLETE\x10\x07*r\n\rPendingReason\x12\x1e\n\x1aPENDING_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19PENDING_REASON_PROCESSING\x10\x01\x12\"\n\x1ePENDING_REASON_OUTCOME_UNKNOWN\x10\x02*\xba\x01\n\x11PaymentMethodType\x12#\n\x1fPAYMENT_METHOD_TYPE_UNSPECIFIED\x10\x00\x12\x1c\n\x18PAYMENT_METHOD_TYPE_CARD\x10\x01\x12\"\n\x1ePAYMENT_METHOD_TYPE_BANCONTACT\x10\x02\x12\x1f\n\x1bPAYMENT_METHOD_TYPE_GIROPAY\x10\x03\x12\x1d\n\x19PAYMENT_METHOD_TYPE_IDEAL\x10\x04*h\n\rCaptureMethod\x12\x1e\n\x1a\x43\x41PTURE_METHOD_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43\x41PTURE_METHOD_AUTOMATIC\x10\x01\x12\x19\n\x15\x43\x41PTURE_METHOD_MANUAL\x10\x02*\x85\x01\n\x12PaymentMethodReuse\x12$\n PAYMENT_METHOD_REUSE_UNSPECIFIED\x10\x00\x12#\n\x1fPAYMENT_METHOD_REUSE_ON_SESSION\x10\x01\x12$\n PAYMENT_METHOD_REUSE_OFF_SESSION\x10\x02*\xec\x01\n\x10PaymentEventType\x12\"\n\x1ePAYMENT_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPAYMENT_EVENT_TYPE_CREATED\x10\x01\x12%\n!PAYMENT_EVENT_TYPE_STATUS_CHANGED\x10\x02\x12\x1e\n\x1aPAYMENT_EVENT_TYPE_UPDATED\x10\x03\x12%\n!PAYMENT_EVENT_TYPE_REFUND_CHANGED\x10\x04\x12&\n\"PAYMENT_EVENT_TYPE_DISPUTE_CHANGED\x10\x05\x32\xf7\x0f\n\x0fPaymentsService\x12|\n\x13\x43reatePaymentIntent\x12\x31.boxoffice.payments.v1.CreatePaymentIntentRequest\x1a\x32.boxoffice.payments.v1.CreatePaymentIntentResponse\x12v\n\x11\x43reateSetupIntent\x12/.boxoffice.payments.v1.CreateSetupIntentRequest\x1a\x30.boxoffice.payments.v1.CreateSetupIntentResponse\x12\x61\n\nChargeUser\x12(.boxoffice.payments.v1.ChargeUserRequest\x1a).boxoffice.payments.v1.ChargeUserResponse\x12\x61\n\nGetPayment\x12(.boxoffice.payments.v1.GetPaymentRequest\x1a).boxoffice.payments.v1.GetPaymentResponse\x12g\n\x0cListPayments\x12*.boxoffice.payments.v1.ListPaymentsRequest\x1a+.boxoffice.payments.v1.ListPaymentsResponse\x12m\n\x0e\x43\x61pturePayment\x12,.boxoffice.payments.v1.CapturePaymentRequest\x1a-.boxoffice.payments.v1.CapturePaymentResponse\x12j\n\rCancelPayment\x12+.boxoffice.payments.v1.CancelPaymentRequest\x1a,.boxoffice.payments.v1.CancelPaymentResponse\x12j\n\rRefundPayment\x12+.boxoffice.payments.v1.RefundPaymentRequest\x1a,.boxoffice.payments.v1.RefundPaymentResponse\x12\x64\n\x0bListRefunds\x12).boxoffice.payments.v1.ListRefundsRequest\x1a*.boxoffice.payments.v1.ListRefundsResponse\x12g\n\x0cListDisputes\x12*.boxoffice.payments.v1.ListDisputesRequest\x1a+.boxoffice.payments.v1.ListDisputesResponse\x12v\n\x11SavePaymentMethod\x12/.boxoffice.payments.v1.SavePaymentMethodRequest\x1a\x30.boxoffice.payments.v1.SavePaymentMethodResponse\x12y\n\x12ListPaymentMethods\x12\x30.boxoffice.payments.v1.ListPaymentMethodsRequest\x1a\x31.boxoffice.payments.v1.ListPaymentMethodsResponse\x12|\n\x13UpdatePaymentMethod\x12\x31.boxoffice.payments.v1.UpdatePaymentMethodRequest\x1a\x32.boxoffice.payments.v1.UpdatePaymentMethodResponse\x12|\n\x13\x44\x65tachPaymentMethod\x12\x31.boxoffice.payments.v1.DetachPaymentMethodRequest\x1a\x32.boxoffice.payments.v1.DetachPaymentMethodResponse\x12l\n\x0c\x43reateCharge\x12*.boxoffice.payments.v1.CreateChargeRequest\x1a+.boxoffice.payments.v1.CreateChargeResponse\"\x03\x88\x02\x01\x12\x64\n\x0bGetCustomer\x12).boxoffice.payments.v1.GetCustomerRequest\x1a*.boxoffice.payments.v1.GetCustomerResponse\x12l\n\rWatchPayments\x12+.boxoffice.payments.v1.WatchPaymentsRequest\x1a,.boxoffice.payments.v1.WatchPaymentsResponse0\x01\x12x\n\x11ReconcilePayments\x12/.boxoffice.payments.v1.ReconcilePaymentsRequest\x1a\x30.boxoffice.payments.v1.ReconcilePaymentsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,26 +43,104 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CREATEPAYMENTINTENTRESPONSE'].fields_by_name['client_secret']._loaded_options = None
   _globals['_CREATEPAYMENTINTENTRESPONSE'].fields_by_name['client_secret']._serialized_options = b'\200\001\001'
+  _globals['_CREATESETUPINTENTRESPONSE'].fields_by_name['client_secret']._loaded_options = None
+  _globals['_CREATESETUPINTENTRESPONSE'].fields_by_name['client_secret']._serialized_options = b'\200\001\001'
   _globals['_GETPAYMENTRESPONSE'].fields_by_name['client_secret']._loaded_options = None
   _globals['_GETPAYMENTRESPONSE'].fields_by_name['client_secret']._serialized_options = b'\200\001\001'
-  _globals['_PAYMENTSTATUS']._serialized_start=1315
-  _globals['_PAYMENTSTATUS']._serialized_end=1608
-  _globals['_PENDINGREASON']._serialized_start=1610
-  _globals['_PENDINGREASON']._serialized_end=1724
-  _globals['_PAYMENTMETHODTYPE']._serialized_start=1727
-  _globals['_PAYMENTMETHODTYPE']._serialized_end=1913
-  _globals['_CREATEPAYMENTINTENTREQUEST']._serialized_start=194
-  _globals['_CREATEPAYMENTINTENTREQUEST']._serialized_end=450
-  _globals['_CREATEPAYMENTINTENTRESPONSE']._serialized_start=453
-  _globals['_CREATEPAYMENTINTENTRESPONSE']._serialized_end=624
-  _globals['_GETPAYMENTREQUEST']._serialized_start=626
-  _globals['_GETPAYMENTREQUEST']._serialized_end=665
-  _globals['_GETPAYMENTRESPONSE']._serialized_start=667
-  _globals['_GETPAYMENTRESPONSE']._serialized_end=764
-  _globals['_PAYMENT']._serialized_start=767
-  _globals['_PAYMENT']._serialized_end=1243
-  _globals['_PAYMENTERROR']._serialized_start=1245
-  _globals['_PAYMENTERROR']._serialized_end=1312
-  _globals['_PAYMENTSSERVICE']._serialized_start=1916
-  _globals['_PAYMENTSSERVICE']._serialized_end=2158
+  _globals['_PAYMENTSSERVICE'].methods_by_name['CreateCharge']._loaded_options = None
+  _globals['_PAYMENTSSERVICE'].methods_by_name['CreateCharge']._serialized_options = b'\210\002\001'
+  _globals['_PAYMENTSTATUS']._serialized_start=7045
+  _globals['_PAYMENTSTATUS']._serialized_end=7338
+  _globals['_PENDINGREASON']._serialized_start=7340
+  _globals['_PENDINGREASON']._serialized_end=7454
+  _globals['_PAYMENTMETHODTYPE']._serialized_start=7457
+  _globals['_PAYMENTMETHODTYPE']._serialized_end=7643
+  _globals['_CAPTUREMETHOD']._serialized_start=7645
+  _globals['_CAPTUREMETHOD']._serialized_end=7749
+  _globals['_PAYMENTMETHODREUSE']._serialized_start=7752
+  _globals['_PAYMENTMETHODREUSE']._serialized_end=7885
+  _globals['_PAYMENTEVENTTYPE']._serialized_start=7888
+  _globals['_PAYMENTEVENTTYPE']._serialized_end=8124
+  _globals['_CREATEPAYMENTINTENTREQUEST']._serialized_start=421
+  _globals['_CREATEPAYMENTINTENTREQUEST']._serialized_end=943
+  _globals['_CREATEPAYMENTINTENTRESPONSE']._serialized_start=946
+  _globals['_CREATEPAYMENTINTENTRESPONSE']._serialized_end=1117
+  _globals['_CREATESETUPINTENTREQUEST']._serialized_start=1120
+  _globals['_CREATESETUPINTENTREQUEST']._serialized_end=1333
+  _globals['_CREATESETUPINTENTRESPONSE']._serialized_start=1335
+  _globals['_CREATESETUPINTENTRESPONSE']._serialized_end=1422
+  _globals['_CHARGEUSERREQUEST']._serialized_start=1425
+  _globals['_CHARGEUSERREQUEST']._serialized_end=1629
+  _globals['_CHARGEUSERRESPONSE']._serialized_start=1631
+  _globals['_CHARGEUSERRESPONSE']._serialized_end=1722
+  _globals['_GETPAYMENTREQUEST']._serialized_start=1724
+  _globals['_GETPAYMENTREQUEST']._serialized_end=1763
+  _globals['_GETPAYMENTRESPONSE']._serialized_start=1765
+  _globals['_GETPAYMENTRESPONSE']._serialized_end=1862
+  _globals['_LISTPAYMENTSREQUEST']._serialized_start=1865
+  _globals['_LISTPAYMENTSREQUEST']._serialized_end=2111
+  _globals['_LISTPAYMENTSRESPONSE']._serialized_start=2113
+  _globals['_LISTPAYMENTSRESPONSE']._serialized_end=2232
+  _globals['_CAPTUREPAYMENTREQUEST']._serialized_start=2234
+  _globals['_CAPTUREPAYMENTREQUEST']._serialized_end=2329
+  _globals['_CAPTUREPAYMENTRESPONSE']._serialized_start=2331
+  _globals['_CAPTUREPAYMENTRESPONSE']._serialized_end=2426
+  _globals['_CANCELPAYMENTREQUEST']._serialized_start=2428
+  _globals['_CANCELPAYMENTREQUEST']._serialized_end=2490
+  _globals['_CANCELPAYMENTRESPONSE']._serialized_start=2492
+  _globals['_CANCELPAYMENTRESPONSE']._serialized_end=2586
+  _globals['_REFUNDPAYMENTREQUEST']._serialized_start=2589
+  _globals['_REFUNDPAYMENTREQUEST']._serialized_end=2736
+  _globals['_REFUNDPAYMENTRESPONSE']._serialized_start=2739
+  _globals['_REFUNDPAYMENTRESPONSE']._serialized_end=2880
+  _globals['_LISTREFUNDSREQUEST']._serialized_start=2883
+  _globals['_LISTREFUNDSREQUEST']._serialized_end=3034
+  _globals['_LISTREFUNDSRESPONSE']._serialized_start=3036
+  _globals['_LISTREFUNDSRESPONSE']._serialized_end=3130
+  _globals['_LISTDISPUTESREQUEST']._serialized_start=3133
+  _globals['_LISTDISPUTESREQUEST']._serialized_end=3286
+  _globals['_LISTDISPUTESRESPONSE']._serialized_start=3288
+  _globals['_LISTDISPUTESRESPONSE']._serialized_end=3385
+  _globals['_SAVEPAYMENTMETHODREQUEST']._serialized_start=3387
+  _globals['_SAVEPAYMENTMETHODREQUEST']._serialized_end=3498
+  _globals['_SAVEPAYMENTMETHODRESPONSE']._serialized_start=3500
+  _globals['_SAVEPAYMENTMETHODRESPONSE']._serialized_end=3589
+  _globals['_LISTPAYMENTMETHODSREQUEST']._serialized_start=3591
+  _globals['_LISTPAYMENTMETHODSREQUEST']._serialized_end=3710
+  _globals['_LISTPAYMENTMETHODSRESPONSE']._serialized_start=3712
+  _globals['_LISTPAYMENTMETHODSRESPONSE']._serialized_end=3828
+  _globals['_UPDATEPAYMENTMETHODREQUEST']._serialized_start=3831
+  _globals['_UPDATEPAYMENTMETHODREQUEST']._serialized_end=3990
+  _globals['_UPDATEPAYMENTMETHODRESPONSE']._serialized_start=3992
+  _globals['_UPDATEPAYMENTMETHODRESPONSE']._serialized_end=4083
+  _globals['_DETACHPAYMENTMETHODREQUEST']._serialized_start=4086
+  _globals['_DETACHPAYMENTMETHODREQUEST']._serialized_end=4234
+  _globals['_DETACHPAYMENTMETHODRESPONSE']._serialized_start=4236
+  _globals['_DETACHPAYMENTMETHODRESPONSE']._serialized_end=4327
+  _globals['_CREATECHARGEREQUEST']._serialized_start=4329
+  _globals['_CREATECHARGEREQUEST']._serialized_end=4414
+  _globals['_CREATECHARGERESPONSE']._serialized_start=4417
+  _globals['_CREATECHARGERESPONSE']._serialized_end=4553
+  _globals['_GETCUSTOMERREQUEST']._serialized_start=4555
+  _globals['_GETCUSTOMERREQUEST']._serialized_end=4592
+  _globals['_GETCUSTOMERRESPONSE']._serialized_start=4594
+  _globals['_GETCUSTOMERRESPONSE']._serialized_end=4666
+  _globals['_WATCHPAYMENTSREQUEST']._serialized_start=4669
+  _globals['_WATCHPAYMENTSREQUEST']._serialized_end=4983
+  _globals['_WATCHPAYMENTSRESPONSE']._serialized_start=4986
+  _globals['_WATCHPAYMENTSRESPONSE']._serialized_end=5423
+  _globals['_RECONCILEPAYMENTSREQUEST']._serialized_start=5425
+  _globals['_RECONCILEPAYMENTSREQUEST']._serialized_end=5510
+  _globals['_RECONCILEPAYMENTSRESPONSE']._serialized_start=5513
+  _globals['_RECONCILEPAYMENTSRESPONSE']._serialized_end=5702
+  _globals['_PAYMENT']._serialized_start=5705
+  _globals['_PAYMENT']._serialized_end=6508
+  _globals['_PAYMENTEVENT']._serialized_start=6511
+  _globals['_PAYMENTEVENT']._serialized_end=6867
+  _globals['_CUSTOMER']._serialized_start=6869
+  _globals['_CUSTOMER']._serialized_end=6973
+  _globals['_PAYMENTERROR']._serialized_start=6975
+  _globals['_PAYMENTERROR']._serialized_end=7042
+  _globals['_PAYMENTSSERVICE']._serialized_start=8127
+  _globals['_PAYMENTSSERVICE']._serialized_end=10166
 # @@protoc_insertion_point(module_scope)

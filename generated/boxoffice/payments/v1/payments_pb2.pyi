@@ -4,9 +4,15 @@ isort:skip_file
 Payments: money that is asked for through Stripe."""
 
 from boxoffice.common.v1 import money_pb2 as _money_pb2
+from boxoffice.common.v1 import streams_pb2 as _streams_pb2
 from boxoffice.orders.v1 import orders_pb2 as _orders_pb2
+from boxoffice.payments.v1 import payment_methods_pb2 as _payment_methods_pb2
+from boxoffice.payments.v1 import reconciliation_pb2 as _reconciliation_pb2
+from boxoffice.payments.v1 import refunds_pb2 as _refunds_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -127,6 +133,92 @@ PAYMENT_METHOD_TYPE_IDEAL: PaymentMethodType.ValueType  # 4
 """iDEAL, by redirect, eur only."""
 Global___PaymentMethodType: _TypeAlias = PaymentMethodType  # noqa: Y015
 
+class _CaptureMethod:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CaptureMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CaptureMethod.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CAPTURE_METHOD_UNSPECIFIED: _CaptureMethod.ValueType  # 0
+    """Not set; means CAPTURE_METHOD_AUTOMATIC."""
+    CAPTURE_METHOD_AUTOMATIC: _CaptureMethod.ValueType  # 1
+    """As soon as the customer has paid."""
+    CAPTURE_METHOD_MANUAL: _CaptureMethod.ValueType  # 2
+    """When CapturePayment is called; until then it is held, for about seven days."""
+
+class CaptureMethod(_CaptureMethod, metaclass=_CaptureMethodEnumTypeWrapper):
+    """CaptureMethod is when the money of a payment is taken. Clients must accept values they don't know."""
+
+CAPTURE_METHOD_UNSPECIFIED: CaptureMethod.ValueType  # 0
+"""Not set; means CAPTURE_METHOD_AUTOMATIC."""
+CAPTURE_METHOD_AUTOMATIC: CaptureMethod.ValueType  # 1
+"""As soon as the customer has paid."""
+CAPTURE_METHOD_MANUAL: CaptureMethod.ValueType  # 2
+"""When CapturePayment is called; until then it is held, for about seven days."""
+Global___CaptureMethod: _TypeAlias = CaptureMethod  # noqa: Y015
+
+class _PaymentMethodReuse:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PaymentMethodReuseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentMethodReuse.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PAYMENT_METHOD_REUSE_UNSPECIFIED: _PaymentMethodReuse.ValueType  # 0
+    """Not set."""
+    PAYMENT_METHOD_REUSE_ON_SESSION: _PaymentMethodReuse.ValueType  # 1
+    """For payments at which the customer is there."""
+    PAYMENT_METHOD_REUSE_OFF_SESSION: _PaymentMethodReuse.ValueType  # 2
+    """For payments at which the customer is not there, too."""
+
+class PaymentMethodReuse(_PaymentMethodReuse, metaclass=_PaymentMethodReuseEnumTypeWrapper):
+    """PaymentMethodReuse is what a payment method is saved for. Clients must accept values they don't
+    know.
+    """
+
+PAYMENT_METHOD_REUSE_UNSPECIFIED: PaymentMethodReuse.ValueType  # 0
+"""Not set."""
+PAYMENT_METHOD_REUSE_ON_SESSION: PaymentMethodReuse.ValueType  # 1
+"""For payments at which the customer is there."""
+PAYMENT_METHOD_REUSE_OFF_SESSION: PaymentMethodReuse.ValueType  # 2
+"""For payments at which the customer is not there, too."""
+Global___PaymentMethodReuse: _TypeAlias = PaymentMethodReuse  # noqa: Y015
+
+class _PaymentEventType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PaymentEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentEventType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PAYMENT_EVENT_TYPE_UNSPECIFIED: _PaymentEventType.ValueType  # 0
+    """Never sent by the server."""
+    PAYMENT_EVENT_TYPE_CREATED: _PaymentEventType.ValueType  # 1
+    """It was made."""
+    PAYMENT_EVENT_TYPE_STATUS_CHANGED: _PaymentEventType.ValueType  # 2
+    """Its status changed."""
+    PAYMENT_EVENT_TYPE_UPDATED: _PaymentEventType.ValueType  # 3
+    """Something else about it changed."""
+    PAYMENT_EVENT_TYPE_REFUND_CHANGED: _PaymentEventType.ValueType  # 4
+    """One of its refunds was made or changed."""
+    PAYMENT_EVENT_TYPE_DISPUTE_CHANGED: _PaymentEventType.ValueType  # 5
+    """A dispute about it was opened or changed."""
+
+class PaymentEventType(_PaymentEventType, metaclass=_PaymentEventTypeEnumTypeWrapper):
+    """PaymentEventType is what changed about a payment. Clients must accept values they don't know."""
+
+PAYMENT_EVENT_TYPE_UNSPECIFIED: PaymentEventType.ValueType  # 0
+"""Never sent by the server."""
+PAYMENT_EVENT_TYPE_CREATED: PaymentEventType.ValueType  # 1
+"""It was made."""
+PAYMENT_EVENT_TYPE_STATUS_CHANGED: PaymentEventType.ValueType  # 2
+"""Its status changed."""
+PAYMENT_EVENT_TYPE_UPDATED: PaymentEventType.ValueType  # 3
+"""Something else about it changed."""
+PAYMENT_EVENT_TYPE_REFUND_CHANGED: PaymentEventType.ValueType  # 4
+"""One of its refunds was made or changed."""
+PAYMENT_EVENT_TYPE_DISPUTE_CHANGED: PaymentEventType.ValueType  # 5
+"""A dispute about it was opened or changed."""
+Global___PaymentEventType: _TypeAlias = PaymentEventType  # noqa: Y015
+
 @_typing.final
 class CreatePaymentIntentRequest(_message.Message):
     """CreatePaymentIntentRequest asks for an order and the payment intent that pays for it."""
@@ -141,6 +233,12 @@ class CreatePaymentIntentRequest(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     TARGET_USER_ID_FIELD_NUMBER: _builtins.int
+    CAPTURE_METHOD_FIELD_NUMBER: _builtins.int
+    SETUP_PAYMENT_METHOD_REUSE_FIELD_NUMBER: _builtins.int
+    PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
+    STRIPE_PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
+    OFF_SESSION_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Required. Makes the call idempotent: 1 to 36 characters, a UUID4 is advised. Scoped to the
     caller and this RPC, and kept for at least 90 days.
@@ -157,6 +255,27 @@ class CreatePaymentIntentRequest(_message.Message):
     """
     target_user_id: _builtins.str
     """Optional. Who receives what is bought: 1 to 64 characters. Default: `user_id`."""
+    capture_method: Global___CaptureMethod.ValueType
+    """Optional. Whether the money is taken as soon as it can be, or held until CapturePayment. Default:
+    automatic. Redirect methods can't be held
+    (https://docs.stripe.com/payments/place-a-hold-on-a-payment-method).
+    """
+    setup_payment_method_reuse: Global___PaymentMethodReuse.ValueType
+    """Optional. Saves the payment method that the customer pays with, for later payments. Default: it
+    is not saved. Bancontact, giropay and iDEAL can't be reused.
+    """
+    payment_method_id: _builtins.str
+    """Our id, `pmt_…`."""
+    stripe_payment_method_id: _builtins.str
+    """Stripe's id, `pm_…`."""
+    off_session: _builtins.bool
+    """Optional. True if the customer is not there to do anything: the saved payment method, which must
+    be given, is charged at once. Default: false, and the customer's device confirms the payment.
+    """
+    description: _builtins.str
+    """Optional. What the payment is for, shown in the payment history: at most 500 characters. Default:
+    the product's name.
+    """
     @_builtins.property
     def data(self) -> _struct_pb2.Struct:
         """Optional. The order's data: every property that the product's schema requires, and none that it
@@ -178,12 +297,20 @@ class CreatePaymentIntentRequest(_message.Message):
         data: _struct_pb2.Struct | None = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
         target_user_id: _builtins.str = ...,
+        capture_method: Global___CaptureMethod.ValueType = ...,
+        setup_payment_method_reuse: Global___PaymentMethodReuse.ValueType = ...,
+        payment_method_id: _builtins.str = ...,
+        stripe_payment_method_id: _builtins.str = ...,
+        off_session: _builtins.bool = ...,
+        description: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "payment_method", b"payment_method", "payment_method_id", b"payment_method_id", "stripe_payment_method_id", b"stripe_payment_method_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "data", b"data", "payment_method_type", b"payment_method_type", "product_id", b"product_id", "request_id", b"request_id", "tags", b"tags", "target_user_id", b"target_user_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capture_method", b"capture_method", "currency_code", b"currency_code", "data", b"data", "description", b"description", "off_session", b"off_session", "payment_method", b"payment_method", "payment_method_id", b"payment_method_id", "payment_method_type", b"payment_method_type", "product_id", b"product_id", "request_id", b"request_id", "setup_payment_method_reuse", b"setup_payment_method_reuse", "stripe_payment_method_id", b"stripe_payment_method_id", "tags", b"tags", "target_user_id", b"target_user_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_payment_method: _TypeAlias = _typing.Literal["payment_method_id", "stripe_payment_method_id"]  # noqa: Y015
+    _WhichOneofArgType_payment_method: _TypeAlias = _typing.Literal["payment_method", b"payment_method"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_payment_method) -> _WhichOneofReturnType_payment_method | None: ...
 
 Global___CreatePaymentIntentRequest: _TypeAlias = CreatePaymentIntentRequest  # noqa: Y015
 
@@ -226,6 +353,148 @@ class CreatePaymentIntentResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreatePaymentIntentResponse: _TypeAlias = CreatePaymentIntentResponse  # noqa: Y015
+
+@_typing.final
+class CreateSetupIntentRequest(_message.Message):
+    """CreateSetupIntentRequest asks for a setup intent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    SETUP_PAYMENT_METHOD_REUSE_FIELD_NUMBER: _builtins.int
+    PAYMENT_METHOD_TYPE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. Makes the call idempotent: 1 to 36 characters, a UUID4 is advised. Scoped to the
+    caller and this RPC, and kept for at least 90 days.
+    """
+    user_id: _builtins.str
+    """Required. Whose payment method is to be saved: 1 to 64 characters."""
+    setup_payment_method_reuse: Global___PaymentMethodReuse.ValueType
+    """Optional. What the method is to be saved for. Default: off session."""
+    payment_method_type: Global___PaymentMethodType.ValueType
+    """Optional. The type of method. Default: card. Bancontact, giropay and iDEAL can't be reused."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        setup_payment_method_reuse: Global___PaymentMethodReuse.ValueType = ...,
+        payment_method_type: Global___PaymentMethodType.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payment_method_type", b"payment_method_type", "request_id", b"request_id", "setup_payment_method_reuse", b"setup_payment_method_reuse", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateSetupIntentRequest: _TypeAlias = CreateSetupIntentRequest  # noqa: Y015
+
+@_typing.final
+class CreateSetupIntentResponse(_message.Message):
+    """CreateSetupIntentResponse holds what the customer's device needs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STRIPE_SETUP_INTENT_ID_FIELD_NUMBER: _builtins.int
+    CLIENT_SECRET_FIELD_NUMBER: _builtins.int
+    stripe_setup_intent_id: _builtins.str
+    """Output only. Stripe's id of the SetupIntent, `seti_…`."""
+    client_secret: _builtins.str
+    """Output only. The SetupIntent's client secret, for the customer's device only. Never logged and
+    never stored.
+    """
+    def __init__(
+        self,
+        *,
+        stripe_setup_intent_id: _builtins.str = ...,
+        client_secret: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_secret", b"client_secret", "stripe_setup_intent_id", b"stripe_setup_intent_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateSetupIntentResponse: _TypeAlias = CreateSetupIntentResponse  # noqa: Y015
+
+@_typing.final
+class ChargeUserRequest(_message.Message):
+    """ChargeUserRequest asks for money from a saved payment method."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
+    STRIPE_PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. Makes the call idempotent: 1 to 36 characters, a UUID4 is advised. Scoped to the
+    caller and this RPC, and kept for at least 90 days.
+    """
+    user_id: _builtins.str
+    """Required. Who pays: 1 to 64 characters."""
+    description: _builtins.str
+    """Optional. What the payment is for, shown in the payment history: at most 500 characters."""
+    payment_method_id: _builtins.str
+    """Our id, `pmt_…`."""
+    stripe_payment_method_id: _builtins.str
+    """Stripe's id, `pm_…`."""
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """Required. How much, from 1 to 99999999 of the currency's minor unit. The currency is `eur` where
+        none is given.
+        """
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        amount: _money_pb2.Money | None = ...,
+        description: _builtins.str = ...,
+        payment_method_id: _builtins.str = ...,
+        stripe_payment_method_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "payment_method", b"payment_method", "payment_method_id", b"payment_method_id", "stripe_payment_method_id", b"stripe_payment_method_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "description", b"description", "payment_method", b"payment_method", "payment_method_id", b"payment_method_id", "request_id", b"request_id", "stripe_payment_method_id", b"stripe_payment_method_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_payment_method: _TypeAlias = _typing.Literal["payment_method_id", "stripe_payment_method_id"]  # noqa: Y015
+    _WhichOneofArgType_payment_method: _TypeAlias = _typing.Literal["payment_method", b"payment_method"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_payment_method) -> _WhichOneofReturnType_payment_method | None: ...
+
+Global___ChargeUserRequest: _TypeAlias = ChargeUserRequest  # noqa: Y015
+
+@_typing.final
+class ChargeUserResponse(_message.Message):
+    """ChargeUserResponse holds the payment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYMENT_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """Output only. A token at which this write is visible: any Watch resumes after it."""
+    @_builtins.property
+    def payment(self) -> Global___Payment:
+        """Output only. The payment: complete, or pending while Stripe is working on it."""
+
+    def __init__(
+        self,
+        *,
+        payment: Global___Payment | None = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payment", b"payment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payment", b"payment", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChargeUserResponse: _TypeAlias = ChargeUserResponse  # noqa: Y015
 
 @_typing.final
 class GetPaymentRequest(_message.Message):
@@ -280,6 +549,985 @@ class GetPaymentResponse(_message.Message):
 Global___GetPaymentResponse: _TypeAlias = GetPaymentResponse  # noqa: Y015
 
 @_typing.final
+class ListPaymentsRequest(_message.Message):
+    """ListPaymentsRequest asks for a page of payments. Filters that are not set ask for nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    STATUSES_FIELD_NUMBER: _builtins.int
+    FROM_TIME_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Optional. How many payments a page holds: at most 500, larger values mean 500. Default: 50."""
+    page_token: _builtins.str
+    """Optional. The `next_page_token` of the page before; the other fields must be the same."""
+    user_id: _builtins.str
+    """Optional. Only payments by this user."""
+    order_id: _builtins.str
+    """Optional. Only the payment for this order."""
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[Global___PaymentStatus.ValueType]:
+        """Optional. Only payments in one of these statuses."""
+
+    @_builtins.property
+    def from_time(self) -> _timestamp_pb2.Timestamp:
+        """Optional. Only payments made at or after this time."""
+
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """Optional. Only payments made before this time."""
+
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        statuses: _abc.Iterable[Global___PaymentStatus.ValueType] | None = ...,
+        from_time: _timestamp_pb2.Timestamp | None = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "until_time", b"until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "order_id", b"order_id", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses", "until_time", b"until_time", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPaymentsRequest: _TypeAlias = ListPaymentsRequest  # noqa: Y015
+
+@_typing.final
+class ListPaymentsResponse(_message.Message):
+    """ListPaymentsResponse holds a page of payments, newest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYMENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Output only. Leads to the next page; empty on the last one."""
+    resume_token: _builtins.str
+    """Output only. A token from before the page was read: a Watch from it misses nothing that is not
+    on the page.
+    """
+    @_builtins.property
+    def payments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Payment]:
+        """Output only. The payments."""
+
+    def __init__(
+        self,
+        *,
+        payments: _abc.Iterable[Global___Payment] | None = ...,
+        next_page_token: _builtins.str = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "payments", b"payments", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPaymentsResponse: _TypeAlias = ListPaymentsResponse  # noqa: Y015
+
+@_typing.final
+class CapturePaymentRequest(_message.Message):
+    """CapturePaymentRequest asks for authorised money."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAYMENT_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. Makes the call idempotent: 1 to 36 characters, a UUID4 is advised. Scoped to the
+    caller and this RPC, and kept for at least 90 days.
+    """
+    payment_id: _builtins.str
+    """Required. The payment, `pay_…`."""
+    amount: _builtins.int
+    """Optional. How much of what was authorised, in the minor unit of the payment's currency. Default:
+    all of it.
+    """
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        payment_id: _builtins.str = ...,
+        amount: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "amount", b"amount"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "amount", b"amount", "payment_id", b"payment_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__amount: _TypeAlias = _typing.Literal["amount"]  # noqa: Y015
+    _WhichOneofArgType__amount: _TypeAlias = _typing.Literal["_amount", b"_amount"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__amount) -> _WhichOneofReturnType__amount | None: ...
+
+Global___CapturePaymentRequest: _TypeAlias = CapturePaymentRequest  # noqa: Y015
+
+@_typing.final
+class CapturePaymentResponse(_message.Message):
+    """CapturePaymentResponse holds the payment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYMENT_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """Output only. A token at which this write is visible: any Watch resumes after it."""
+    @_builtins.property
+    def payment(self) -> Global___Payment:
+        """Output only. The payment."""
+
+    def __init__(
+        self,
+        *,
+        payment: Global___Payment | None = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payment", b"payment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payment", b"payment", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CapturePaymentResponse: _TypeAlias = CapturePaymentResponse  # noqa: Y015
+
+@_typing.final
+class CancelPaymentRequest(_message.Message):
+    """CancelPaymentRequest names a payment to give up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAYMENT_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. Makes the call idempotent: 1 to 36 characters, a UUID4 is advised. Scoped to the
+    caller and this RPC, and kept for at least 90 days.
+    """
+    payment_id: _builtins.str
+    """Required. The payment, `pay_…`."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        payment_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payment_id", b"payment_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelPaymentRequest: _TypeAlias = CancelPaymentRequest  # noqa: Y015
+
+@_typing.final
+class CancelPaymentResponse(_message.Message):
+    """CancelPaymentResponse holds the payment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYMENT_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """Output only. A token at which this write is visible: any Watch resumes after it."""
+    @_builtins.property
+    def payment(self) -> Global___Payment:
+        """Output only. The payment."""
+
+    def __init__(
+        self,
+        *,
+        payment: Global___Payment | None = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payment", b"payment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payment", b"payment", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelPaymentResponse: _TypeAlias = CancelPaymentResponse  # noqa: Y015
+
+@_typing.final
+class RefundPaymentRequest(_message.Message):
+    """RefundPaymentRequest asks for money to be given back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAYMENT_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. Makes the call idempotent: 1 to 36 characters, a UUID4 is advised. Scoped to the
+    caller and this RPC, and kept for at least 90 days.
+    """
+    payment_id: _builtins.str
+    """Required. The payment, `pay_…`."""
+    amount: _builtins.int
+    """Optional. How much, in the minor unit of the payment's currency, from 1. Default: all that is
+    left.
+    """
+    reason: _refunds_pb2.RefundReason.ValueType
+    """Optional. Why. Default: no reason is given to Stripe."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        payment_id: _builtins.str = ...,
+        amount: _builtins.int | None = ...,
+        reason: _refunds_pb2.RefundReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "amount", b"amount"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "amount", b"amount", "payment_id", b"payment_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__amount: _TypeAlias = _typing.Literal["amount"]  # noqa: Y015
+    _WhichOneofArgType__amount: _TypeAlias = _typing.Literal["_amount", b"_amount"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__amount) -> _WhichOneofReturnType__amount | None: ...
+
+Global___RefundPaymentRequest: _TypeAlias = RefundPaymentRequest  # noqa: Y015
+
+@_typing.final
+class RefundPaymentResponse(_message.Message):
+    """RefundPaymentResponse holds the refund."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFUND_FIELD_NUMBER: _builtins.int
+    PAYMENT_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """Output only. A token at which this write is visible: any Watch resumes after it."""
+    @_builtins.property
+    def refund(self) -> _refunds_pb2.Refund:
+        """Output only. The refund."""
+
+    @_builtins.property
+    def payment(self) -> Global___Payment:
+        """Output only. The payment just after it."""
+
+    def __init__(
+        self,
+        *,
+        refund: _refunds_pb2.Refund | None = ...,
+        payment: Global___Payment | None = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payment", b"payment", "refund", b"refund"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payment", b"payment", "refund", b"refund", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefundPaymentResponse: _TypeAlias = RefundPaymentResponse  # noqa: Y015
+
+@_typing.final
+class ListRefundsRequest(_message.Message):
+    """ListRefundsRequest asks for a page of refunds. Filters that are not set ask for nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PAYMENT_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    STATUSES_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Optional. How many refunds a page holds: at most 500, larger values mean 500. Default: 50."""
+    page_token: _builtins.str
+    """Optional. The `next_page_token` of the page before; the other fields must be the same."""
+    payment_id: _builtins.str
+    """Optional. Only refunds of this payment."""
+    user_id: _builtins.str
+    """Optional. Only refunds to this user."""
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[_refunds_pb2.RefundStatus.ValueType]:
+        """Optional. Only refunds in one of these statuses."""
+
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        payment_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        statuses: _abc.Iterable[_refunds_pb2.RefundStatus.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "payment_id", b"payment_id", "statuses", b"statuses", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRefundsRequest: _TypeAlias = ListRefundsRequest  # noqa: Y015
+
+@_typing.final
+class ListRefundsResponse(_message.Message):
+    """ListRefundsResponse holds a page of refunds, newest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFUNDS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Output only. Leads to the next page; empty on the last one."""
+    @_builtins.property
+    def refunds(self) -> _containers.RepeatedCompositeFieldContainer[_refunds_pb2.Refund]:
+        """Output only. The refunds."""
+
+    def __init__(
+        self,
+        *,
+        refunds: _abc.Iterable[_refunds_pb2.Refund] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "refunds", b"refunds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRefundsResponse: _TypeAlias = ListRefundsResponse  # noqa: Y015
+
+@_typing.final
+class ListDisputesRequest(_message.Message):
+    """ListDisputesRequest asks for a page of disputes. Filters that are not set ask for nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PAYMENT_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    STATUSES_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Optional. How many disputes a page holds: at most 500, larger values mean 500. Default: 50."""
+    page_token: _builtins.str
+    """Optional. The `next_page_token` of the page before; the other fields must be the same."""
+    payment_id: _builtins.str
+    """Optional. Only disputes of this payment."""
+    user_id: _builtins.str
+    """Optional. Only disputes by this user."""
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[_refunds_pb2.DisputeStatus.ValueType]:
+        """Optional. Only disputes in one of these statuses."""
+
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        payment_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        statuses: _abc.Iterable[_refunds_pb2.DisputeStatus.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "payment_id", b"payment_id", "statuses", b"statuses", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDisputesRequest: _TypeAlias = ListDisputesRequest  # noqa: Y015
+
+@_typing.final
+class ListDisputesResponse(_message.Message):
+    """ListDisputesResponse holds a page of disputes, newest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISPUTES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Output only. Leads to the next page; empty on the last one."""
+    @_builtins.property
+    def disputes(self) -> _containers.RepeatedCompositeFieldContainer[_refunds_pb2.Dispute]:
+        """Output only. The disputes."""
+
+    def __init__(
+        self,
+        *,
+        disputes: _abc.Iterable[_refunds_pb2.Dispute] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disputes", b"disputes", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDisputesResponse: _TypeAlias = ListDisputesResponse  # noqa: Y015
+
+@_typing.final
+class SavePaymentMethodRequest(_message.Message):
+    """SavePaymentMethodRequest names a payment method to save."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    STRIPE_PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. Makes the call idempotent: 1 to 36 characters, a UUID4 is advised. Scoped to the
+    caller and this RPC, and kept for at least 90 days.
+    """
+    user_id: _builtins.str
+    """Required. Whose method it is: 1 to 64 characters."""
+    stripe_payment_method_id: _builtins.str
+    """Required. Stripe's id, `pm_…`, as the customer's device got it."""
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. At most 50, each of 1 to 64 characters, no duplicates. Default: the tags it has."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        stripe_payment_method_id: _builtins.str = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "stripe_payment_method_id", b"stripe_payment_method_id", "tags", b"tags", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SavePaymentMethodRequest: _TypeAlias = SavePaymentMethodRequest  # noqa: Y015
+
+@_typing.final
+class SavePaymentMethodResponse(_message.Message):
+    """SavePaymentMethodResponse holds the payment method."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def payment_method(self) -> _payment_methods_pb2.PaymentMethod:
+        """Output only. The payment method."""
+
+    def __init__(
+        self,
+        *,
+        payment_method: _payment_methods_pb2.PaymentMethod | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payment_method", b"payment_method"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payment_method", b"payment_method"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SavePaymentMethodResponse: _TypeAlias = SavePaymentMethodResponse  # noqa: Y015
+
+@_typing.final
+class ListPaymentMethodsRequest(_message.Message):
+    """ListPaymentMethodsRequest asks for a page of a user's payment methods."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    SHOW_DETACHED_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Optional. How many methods a page holds: at most 500, larger values mean 500. Default: 50."""
+    page_token: _builtins.str
+    """Optional. The `next_page_token` of the page before; the other fields must be the same."""
+    user_id: _builtins.str
+    """Required. Whose methods: 1 to 64 characters."""
+    tag: _builtins.str
+    """Optional. Only methods with this tag."""
+    show_detached: _builtins.bool
+    """Optional. True to list the detached ones too."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        show_detached: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "show_detached", b"show_detached", "tag", b"tag", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPaymentMethodsRequest: _TypeAlias = ListPaymentMethodsRequest  # noqa: Y015
+
+@_typing.final
+class ListPaymentMethodsResponse(_message.Message):
+    """ListPaymentMethodsResponse holds a page of payment methods, newest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYMENT_METHODS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Output only. Leads to the next page; empty on the last one."""
+    @_builtins.property
+    def payment_methods(self) -> _containers.RepeatedCompositeFieldContainer[_payment_methods_pb2.PaymentMethod]:
+        """Output only. The payment methods."""
+
+    def __init__(
+        self,
+        *,
+        payment_methods: _abc.Iterable[_payment_methods_pb2.PaymentMethod] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "payment_methods", b"payment_methods"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPaymentMethodsResponse: _TypeAlias = ListPaymentMethodsResponse  # noqa: Y015
+
+@_typing.final
+class UpdatePaymentMethodRequest(_message.Message):
+    """UpdatePaymentMethodRequest holds what to change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. Makes the call idempotent: 1 to 36 characters, a UUID4 is advised. Scoped to the
+    caller and this RPC, and kept for at least 90 days.
+    """
+    @_builtins.property
+    def payment_method(self) -> _payment_methods_pb2.PaymentMethod:
+        """Required. The method with its id and what the mask names; `etag`, if sent, must be current."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Required. What to change: `tags`."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        payment_method: _payment_methods_pb2.PaymentMethod | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payment_method", b"payment_method", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payment_method", b"payment_method", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdatePaymentMethodRequest: _TypeAlias = UpdatePaymentMethodRequest  # noqa: Y015
+
+@_typing.final
+class UpdatePaymentMethodResponse(_message.Message):
+    """UpdatePaymentMethodResponse holds the payment method."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def payment_method(self) -> _payment_methods_pb2.PaymentMethod:
+        """Output only. The payment method."""
+
+    def __init__(
+        self,
+        *,
+        payment_method: _payment_methods_pb2.PaymentMethod | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payment_method", b"payment_method"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payment_method", b"payment_method"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdatePaymentMethodResponse: _TypeAlias = UpdatePaymentMethodResponse  # noqa: Y015
+
+@_typing.final
+class DetachPaymentMethodRequest(_message.Message):
+    """DetachPaymentMethodRequest names a payment method to detach."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
+    STRIPE_PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. Makes the call idempotent: 1 to 36 characters, a UUID4 is advised. Scoped to the
+    caller and this RPC, and kept for at least 90 days.
+    """
+    user_id: _builtins.str
+    """Required. Whose method it is: 1 to 64 characters."""
+    payment_method_id: _builtins.str
+    """Our id, `pmt_…`."""
+    stripe_payment_method_id: _builtins.str
+    """Stripe's id, `pm_…`."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        payment_method_id: _builtins.str = ...,
+        stripe_payment_method_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payment_method", b"payment_method", "payment_method_id", b"payment_method_id", "stripe_payment_method_id", b"stripe_payment_method_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payment_method", b"payment_method", "payment_method_id", b"payment_method_id", "request_id", b"request_id", "stripe_payment_method_id", b"stripe_payment_method_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_payment_method: _TypeAlias = _typing.Literal["payment_method_id", "stripe_payment_method_id"]  # noqa: Y015
+    _WhichOneofArgType_payment_method: _TypeAlias = _typing.Literal["payment_method", b"payment_method"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_payment_method) -> _WhichOneofReturnType_payment_method | None: ...
+
+Global___DetachPaymentMethodRequest: _TypeAlias = DetachPaymentMethodRequest  # noqa: Y015
+
+@_typing.final
+class DetachPaymentMethodResponse(_message.Message):
+    """DetachPaymentMethodResponse holds the payment method."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def payment_method(self) -> _payment_methods_pb2.PaymentMethod:
+        """Output only. The payment method."""
+
+    def __init__(
+        self,
+        *,
+        payment_method: _payment_methods_pb2.PaymentMethod | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payment_method", b"payment_method"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payment_method", b"payment_method"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DetachPaymentMethodResponse: _TypeAlias = DetachPaymentMethodResponse  # noqa: Y015
+
+@_typing.final
+class CreateChargeRequest(_message.Message):
+    """CreateChargeRequest asks for an order to be paid from a Source."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    STRIPE_SOURCE_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. Makes the call idempotent: 1 to 36 characters, a UUID4 is advised. Scoped to the
+    caller and this RPC, and kept for at least 90 days.
+    """
+    order_id: _builtins.str
+    """Required. The order to pay, `ord_…`, as CreateOrder made it."""
+    stripe_source_id: _builtins.str
+    """Required. Stripe's id of a chargeable Source, `src_…`."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        stripe_source_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "request_id", b"request_id", "stripe_source_id", b"stripe_source_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateChargeRequest: _TypeAlias = CreateChargeRequest  # noqa: Y015
+
+@_typing.final
+class CreateChargeResponse(_message.Message):
+    """CreateChargeResponse holds what was charged."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    PAYMENT_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """Output only. A token at which this write is visible: any Watch resumes after it."""
+    @_builtins.property
+    def order(self) -> _orders_pb2.Order:
+        """Output only. The order."""
+
+    @_builtins.property
+    def payment(self) -> Global___Payment:
+        """Output only. The payment."""
+
+    def __init__(
+        self,
+        *,
+        order: _orders_pb2.Order | None = ...,
+        payment: Global___Payment | None = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "payment", b"payment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "payment", b"payment", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateChargeResponse: _TypeAlias = CreateChargeResponse  # noqa: Y015
+
+@_typing.final
+class GetCustomerRequest(_message.Message):
+    """GetCustomerRequest names a user."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Required. The user: 1 to 64 characters."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCustomerRequest: _TypeAlias = GetCustomerRequest  # noqa: Y015
+
+@_typing.final
+class GetCustomerResponse(_message.Message):
+    """GetCustomerResponse holds the customer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def customer(self) -> Global___Customer:
+        """Output only. The customer."""
+
+    def __init__(
+        self,
+        *,
+        customer: Global___Customer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCustomerResponse: _TypeAlias = GetCustomerResponse  # noqa: Y015
+
+@_typing.final
+class WatchPaymentsRequest(_message.Message):
+    """WatchPaymentsRequest says which payments to watch, and from where. Filters that are not set ask
+    for nothing.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    PAYMENT_ID_FIELD_NUMBER: _builtins.int
+    STATUSES_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    START_POSITION_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    PROGRESS_INTERVAL_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Optional. Only payments by this user."""
+    payment_id: _builtins.str
+    """Optional. Only this payment."""
+    resume_token: _builtins.str
+    """After the frame, write or list that gave this token."""
+    start_position: _streams_pb2.StartPosition.ValueType
+    """At an end of the log."""
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[Global___PaymentStatus.ValueType]:
+        """Optional. Only changes after which the payment is in one of these statuses."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """At the first event that was recorded at or after this time."""
+
+    @_builtins.property
+    def progress_interval(self) -> _duration_pb2.Duration:
+        """Optional. How long the stream may be silent before it sends progress: 1 to 60 s. Default: 5 s."""
+
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        payment_id: _builtins.str = ...,
+        statuses: _abc.Iterable[Global___PaymentStatus.ValueType] | None = ...,
+        resume_token: _builtins.str = ...,
+        start_position: _streams_pb2.StartPosition.ValueType = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        progress_interval: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["progress_interval", b"progress_interval", "resume_token", b"resume_token", "start", b"start", "start_position", b"start_position", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payment_id", b"payment_id", "progress_interval", b"progress_interval", "resume_token", b"resume_token", "start", b"start", "start_position", b"start_position", "start_time", b"start_time", "statuses", b"statuses", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["resume_token", "start_position", "start_time"]  # noqa: Y015
+    _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_start) -> _WhichOneofReturnType_start | None: ...
+
+Global___WatchPaymentsRequest: _TypeAlias = WatchPaymentsRequest  # noqa: Y015
+
+@_typing.final
+class WatchPaymentsResponse(_message.Message):
+    """WatchPaymentsResponse is one frame of the stream: events, or a mark, or both."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    THROUGH_FIELD_NUMBER: _builtins.int
+    PREV_THROUGH_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    SERVER_TIME_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    CAUGHT_UP_FIELD_NUMBER: _builtins.int
+    FELL_BEHIND_FIELD_NUMBER: _builtins.int
+    GOING_AWAY_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """Output only. Resumes after this frame, at any instance."""
+    through: _builtins.int
+    """Output only. Everything that matches, up to and including this position, has been sent."""
+    prev_through: _builtins.int
+    """Output only. The `through` of the frame before on this stream; in the first frame the position
+    the stream started after. A frame whose `prev_through` is not the `through` that was read last
+    shows that something was lost.
+    """
+    head: _builtins.int
+    """Output only. The newest position in the log."""
+    more: _builtins.bool
+    """Output only. True if the frame holds only a part of one transaction's events."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___PaymentEvent]:
+        """Output only. What happened, in log order. None in a frame that only carries a mark."""
+
+    @_builtins.property
+    def server_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. The server's time when the frame was made."""
+
+    @_builtins.property
+    def progress(self) -> _streams_pb2.Progress:
+        """The stream was silent."""
+
+    @_builtins.property
+    def caught_up(self) -> _streams_pb2.CaughtUp:
+        """The stream has reached the head of the log."""
+
+    @_builtins.property
+    def fell_behind(self) -> _streams_pb2.FellBehind:
+        """The stream reads the log again."""
+
+    @_builtins.property
+    def going_away(self) -> _streams_pb2.GoingAway:
+        """The server ends the stream."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___PaymentEvent] | None = ...,
+        resume_token: _builtins.str = ...,
+        through: _builtins.int = ...,
+        prev_through: _builtins.int = ...,
+        head: _builtins.int = ...,
+        server_time: _timestamp_pb2.Timestamp | None = ...,
+        more: _builtins.bool = ...,
+        progress: _streams_pb2.Progress | None = ...,
+        caught_up: _streams_pb2.CaughtUp | None = ...,
+        fell_behind: _streams_pb2.FellBehind | None = ...,
+        going_away: _streams_pb2.GoingAway | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "fell_behind", b"fell_behind", "going_away", b"going_away", "marker", b"marker", "progress", b"progress", "server_time", b"server_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "events", b"events", "fell_behind", b"fell_behind", "going_away", b"going_away", "head", b"head", "marker", b"marker", "more", b"more", "prev_through", b"prev_through", "progress", b"progress", "resume_token", b"resume_token", "server_time", b"server_time", "through", b"through"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_marker: _TypeAlias = _typing.Literal["progress", "caught_up", "fell_behind", "going_away"]  # noqa: Y015
+    _WhichOneofArgType_marker: _TypeAlias = _typing.Literal["marker", b"marker"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_marker) -> _WhichOneofReturnType_marker | None: ...
+
+Global___WatchPaymentsResponse: _TypeAlias = WatchPaymentsResponse  # noqa: Y015
+
+@_typing.final
+class ReconcilePaymentsRequest(_message.Message):
+    """ReconcilePaymentsRequest says from when on to compare."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SINCE_FIELD_NUMBER: _builtins.int
+    REPAIR_FIELD_NUMBER: _builtins.int
+    repair: _builtins.bool
+    """Optional. True to repair what differs. Default: false, and nothing is changed."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Required. Payments, refunds and disputes made at or after this time are compared."""
+
+    def __init__(
+        self,
+        *,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        repair: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["repair", b"repair", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconcilePaymentsRequest: _TypeAlias = ReconcilePaymentsRequest  # noqa: Y015
+
+@_typing.final
+class ReconcilePaymentsResponse(_message.Message):
+    """ReconcilePaymentsResponse tells how far it is, and what was found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    COMPARED_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    compared: _builtins.int
+    """Output only. How many of Stripe's objects and our own were compared so far."""
+    progress: _builtins.float
+    """Output only. How far the comparison is, from 0 to 1, by the time that the objects were made."""
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[_reconciliation_pb2.PaymentDifference]:
+        """Output only. What was found since the message before."""
+
+    @_builtins.property
+    def summary(self) -> _reconciliation_pb2.ReconciliationSummary:
+        """Output only. The sums of both books; in the last message only."""
+
+    def __init__(
+        self,
+        *,
+        differences: _abc.Iterable[_reconciliation_pb2.PaymentDifference] | None = ...,
+        compared: _builtins.int = ...,
+        progress: _builtins.float = ...,
+        summary: _reconciliation_pb2.ReconciliationSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["summary", b"summary"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compared", b"compared", "differences", b"differences", "progress", b"progress", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconcilePaymentsResponse: _TypeAlias = ReconcilePaymentsResponse  # noqa: Y015
+
+@_typing.final
 class Payment(_message.Message):
     """Payment is money that is asked for, with what is known of it at Stripe."""
 
@@ -296,12 +1544,21 @@ class Payment(_message.Message):
     LAST_ERROR_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    CAPTURE_METHOD_FIELD_NUMBER: _builtins.int
+    CAPTURED_AMOUNT_FIELD_NUMBER: _builtins.int
+    REFUNDED_AMOUNT_FIELD_NUMBER: _builtins.int
+    DISPUTED_FIELD_NUMBER: _builtins.int
+    ACTION_DEADLINE_FIELD_NUMBER: _builtins.int
+    PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
+    STRIPE_CHARGE_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifier. `pay_…`."""
     user_id: _builtins.str
     """Output only. Who pays."""
     order_id: _builtins.str
-    """Output only. The order it pays for, `ord_…`."""
+    """Output only. The order it pays for, `ord_…`; empty for an ad-hoc payment."""
     status: Global___PaymentStatus.ValueType
     """Output only. Where it stands."""
     pending_reason: Global___PendingReason.ValueType
@@ -310,6 +1567,20 @@ class Payment(_message.Message):
     """Output only. How the customer pays."""
     stripe_payment_intent_id: _builtins.str
     """Output only. Stripe's id of the PaymentIntent, `pi_…`; empty until Stripe has answered."""
+    description: _builtins.str
+    """Output only. What it is for."""
+    capture_method: Global___CaptureMethod.ValueType
+    """Output only. Whether the money is taken at once or held until CapturePayment."""
+    disputed: _builtins.bool
+    """Output only. True while a dispute about it is open, and after one was lost."""
+    payment_method_id: _builtins.str
+    """Output only. The saved payment method it was asked for with, `pmt_…`; empty where there is none."""
+    stripe_charge_id: _builtins.str
+    """Output only. Stripe's id of the charge that took or holds the money, `ch_…` or `py_…`; empty
+    until there is one.
+    """
+    etag: _builtins.str
+    """Output only. Changes at every change of the payment."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Output only. How much is asked for."""
@@ -328,6 +1599,22 @@ class Payment(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When anything about it changed last."""
 
+    @_builtins.property
+    def captured_amount(self) -> _money_pb2.Money:
+        """Output only. What was taken of the amount; unset until something was."""
+
+    @_builtins.property
+    def refunded_amount(self) -> _money_pb2.Money:
+        """Output only. What was given back of it, by refunds that have succeeded; unset until something
+        was.
+        """
+
+    @_builtins.property
+    def action_deadline(self) -> _timestamp_pb2.Timestamp:
+        """Output only. Until when the customer may authenticate a payment that was tried off session; it
+        is cancelled then. Unset for every other payment.
+        """
+
     def __init__(
         self,
         *,
@@ -342,14 +1629,115 @@ class Payment(_message.Message):
         last_error: Global___PaymentError | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        description: _builtins.str = ...,
+        capture_method: Global___CaptureMethod.ValueType = ...,
+        captured_amount: _money_pb2.Money | None = ...,
+        refunded_amount: _money_pb2.Money | None = ...,
+        disputed: _builtins.bool = ...,
+        action_deadline: _timestamp_pb2.Timestamp | None = ...,
+        payment_method_id: _builtins.str = ...,
+        stripe_charge_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "last_error", b"last_error", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action_deadline", b"action_deadline", "amount", b"amount", "captured_amount", b"captured_amount", "create_time", b"create_time", "last_error", b"last_error", "refunded_amount", b"refunded_amount", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "id", b"id", "last_error", b"last_error", "order_id", b"order_id", "payment_method_type", b"payment_method_type", "pending_reason", b"pending_reason", "status", b"status", "stripe_payment_intent_id", b"stripe_payment_intent_id", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_deadline", b"action_deadline", "amount", b"amount", "capture_method", b"capture_method", "captured_amount", b"captured_amount", "create_time", b"create_time", "description", b"description", "disputed", b"disputed", "etag", b"etag", "id", b"id", "last_error", b"last_error", "order_id", b"order_id", "payment_method_id", b"payment_method_id", "payment_method_type", b"payment_method_type", "pending_reason", b"pending_reason", "refunded_amount", b"refunded_amount", "status", b"status", "stripe_charge_id", b"stripe_charge_id", "stripe_payment_intent_id", b"stripe_payment_intent_id", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Payment: _TypeAlias = Payment  # noqa: Y015
+
+@_typing.final
+class PaymentEvent(_message.Message):
+    """PaymentEvent is one change of a payment, of one of its refunds or of one of its disputes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    PREVIOUS_STATUS_FIELD_NUMBER: _builtins.int
+    PAYMENT_FIELD_NUMBER: _builtins.int
+    REFUND_FIELD_NUMBER: _builtins.int
+    DISPUTE_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Identifier. `evt_…`. The same wherever the event is told again."""
+    type: Global___PaymentEventType.ValueType
+    """Output only. What changed."""
+    previous_status: Global___PaymentStatus.ValueType
+    """Output only. The status before the change; unset when the payment was made by it."""
+    position: _builtins.int
+    """Output only. The event's place in the log: dense, rising, the order in which events became
+    visible. For people; resume with tokens.
+    """
+    @_builtins.property
+    def payment(self) -> Global___Payment:
+        """Output only. The payment just after the change."""
+
+    @_builtins.property
+    def refund(self) -> _refunds_pb2.Refund:
+        """Output only. The refund that changed, for PAYMENT_EVENT_TYPE_REFUND_CHANGED."""
+
+    @_builtins.property
+    def dispute(self) -> _refunds_pb2.Dispute:
+        """Output only. The dispute that changed, for PAYMENT_EVENT_TYPE_DISPUTE_CHANGED."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When the change was recorded."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        type: Global___PaymentEventType.ValueType = ...,
+        previous_status: Global___PaymentStatus.ValueType = ...,
+        payment: Global___Payment | None = ...,
+        refund: _refunds_pb2.Refund | None = ...,
+        dispute: _refunds_pb2.Dispute | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dispute", b"dispute", "payment", b"payment", "refund", b"refund"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dispute", b"dispute", "id", b"id", "payment", b"payment", "position", b"position", "previous_status", b"previous_status", "refund", b"refund", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PaymentEvent: _TypeAlias = PaymentEvent  # noqa: Y015
+
+@_typing.final
+class Customer(_message.Message):
+    """Customer is a user as Stripe knows them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    STRIPE_CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Identifier. The user's id."""
+    stripe_customer_id: _builtins.str
+    """Output only. Stripe's id, `cus_…`; empty while Stripe has not answered."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When it was made."""
+
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        stripe_customer_id: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "stripe_customer_id", b"stripe_customer_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Customer: _TypeAlias = Customer  # noqa: Y015
 
 @_typing.final
 class PaymentError(_message.Message):

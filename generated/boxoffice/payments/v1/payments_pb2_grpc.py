@@ -28,6 +28,14 @@ if _version_not_supported:
 class PaymentsServiceStub:
     """PaymentsService takes payments through Stripe. The services that sell call it; the customer's own
     device finishes a payment with the client secret that it answers.
+
+    Every write takes a `request_id`: the same request, from the same caller, has one effect and one
+    answer. All writes share these errors: INVALID_ARGUMENT/FIELD_INVALID,
+    ALREADY_EXISTS/REQUEST_ID_REUSED, ABORTED/IN_PROGRESS while an equal call runs; and those that ask
+    Stripe share UNAVAILABLE/VENDOR_UNAVAILABLE (nothing happened) and UNAVAILABLE/OUTCOME_UNKNOWN
+    (something may have), after both of which the same request may be sent again,
+    FAILED_PRECONDITION/VENDOR_REFUSED with Stripe's own words, and
+    FAILED_PRECONDITION/REQUEST_EXPIRED where a request of more than 23 hours ago has come to nothing.
     """
 
     def __init__(self, channel):
@@ -41,29 +49,140 @@ class PaymentsServiceStub:
                 request_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CreatePaymentIntentRequest.SerializeToString,
                 response_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CreatePaymentIntentResponse.FromString,
                 _registered_method=True)
+        self.CreateSetupIntent = channel.unary_unary(
+                '/boxoffice.payments.v1.PaymentsService/CreateSetupIntent',
+                request_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CreateSetupIntentRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CreateSetupIntentResponse.FromString,
+                _registered_method=True)
+        self.ChargeUser = channel.unary_unary(
+                '/boxoffice.payments.v1.PaymentsService/ChargeUser',
+                request_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ChargeUserRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ChargeUserResponse.FromString,
+                _registered_method=True)
         self.GetPayment = channel.unary_unary(
                 '/boxoffice.payments.v1.PaymentsService/GetPayment',
                 request_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.GetPaymentRequest.SerializeToString,
                 response_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.GetPaymentResponse.FromString,
+                _registered_method=True)
+        self.ListPayments = channel.unary_unary(
+                '/boxoffice.payments.v1.PaymentsService/ListPayments',
+                request_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListPaymentsRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListPaymentsResponse.FromString,
+                _registered_method=True)
+        self.CapturePayment = channel.unary_unary(
+                '/boxoffice.payments.v1.PaymentsService/CapturePayment',
+                request_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CapturePaymentRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CapturePaymentResponse.FromString,
+                _registered_method=True)
+        self.CancelPayment = channel.unary_unary(
+                '/boxoffice.payments.v1.PaymentsService/CancelPayment',
+                request_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CancelPaymentRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CancelPaymentResponse.FromString,
+                _registered_method=True)
+        self.RefundPayment = channel.unary_unary(
+                '/boxoffice.payments.v1.PaymentsService/RefundPayment',
+                request_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.RefundPaymentRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.RefundPaymentResponse.FromString,
+                _registered_method=True)
+        self.ListRefunds = channel.unary_unary(
+                '/boxoffice.payments.v1.PaymentsService/ListRefunds',
+                request_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListRefundsRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListRefundsResponse.FromString,
+                _registered_method=True)
+        self.ListDisputes = channel.unary_unary(
+                '/boxoffice.payments.v1.PaymentsService/ListDisputes',
+                request_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListDisputesRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListDisputesResponse.FromString,
+                _registered_method=True)
+        self.SavePaymentMethod = channel.unary_unary(
+                '/boxoffice.payments.v1.PaymentsService/SavePaymentMethod',
+                request_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.SavePaymentMethodRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.SavePaymentMethodResponse.FromString,
+                _registered_method=True)
+        self.ListPaymentMethods = channel.unary_unary(
+                '/boxoffice.payments.v1.PaymentsService/ListPaymentMethods',
+                request_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListPaymentMethodsRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListPaymentMethodsResponse.FromString,
+                _registered_method=True)
+        self.UpdatePaymentMethod = channel.unary_unary(
+                '/boxoffice.payments.v1.PaymentsService/UpdatePaymentMethod',
+                request_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.UpdatePaymentMethodRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.UpdatePaymentMethodResponse.FromString,
+                _registered_method=True)
+        self.DetachPaymentMethod = channel.unary_unary(
+                '/boxoffice.payments.v1.PaymentsService/DetachPaymentMethod',
+                request_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.DetachPaymentMethodRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.DetachPaymentMethodResponse.FromString,
+                _registered_method=True)
+        self.CreateCharge = channel.unary_unary(
+                '/boxoffice.payments.v1.PaymentsService/CreateCharge',
+                request_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CreateChargeRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CreateChargeResponse.FromString,
+                _registered_method=True)
+        self.GetCustomer = channel.unary_unary(
+                '/boxoffice.payments.v1.PaymentsService/GetCustomer',
+                request_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.GetCustomerRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.GetCustomerResponse.FromString,
+                _registered_method=True)
+        self.WatchPayments = channel.unary_stream(
+                '/boxoffice.payments.v1.PaymentsService/WatchPayments',
+                request_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.WatchPaymentsRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.WatchPaymentsResponse.FromString,
+                _registered_method=True)
+        self.ReconcilePayments = channel.unary_stream(
+                '/boxoffice.payments.v1.PaymentsService/ReconcilePayments',
+                request_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ReconcilePaymentsRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ReconcilePaymentsResponse.FromString,
                 _registered_method=True)
 
 
 class PaymentsServiceServicer:
     """PaymentsService takes payments through Stripe. The services that sell call it; the customer's own
     device finishes a payment with the client secret that it answers.
+
+    Every write takes a `request_id`: the same request, from the same caller, has one effect and one
+    answer. All writes share these errors: INVALID_ARGUMENT/FIELD_INVALID,
+    ALREADY_EXISTS/REQUEST_ID_REUSED, ABORTED/IN_PROGRESS while an equal call runs; and those that ask
+    Stripe share UNAVAILABLE/VENDOR_UNAVAILABLE (nothing happened) and UNAVAILABLE/OUTCOME_UNKNOWN
+    (something may have), after both of which the same request may be sent again,
+    FAILED_PRECONDITION/VENDOR_REFUSED with Stripe's own words, and
+    FAILED_PRECONDITION/REQUEST_EXPIRED where a request of more than 23 hours ago has come to nothing.
     """
 
     def CreatePaymentIntent(self, request, context):
-        """Creates an order for a product, and a Stripe PaymentIntent that pays for it. Idempotent by
-        `request_id`: the same request answers the same order and payment, whatever happened to the
-        first answer.
+        """Creates an order for a product, and a Stripe PaymentIntent that pays for it. With a saved
+        payment method and `off_session` it tries to complete at once; the answer is OK whatever became
+        of that, and `payment.status` with `payment.last_error` says what did: `COMPLETE`, or
+        `REQUIRES_ACTION` where the bank asks for the customer (the order stays `created` until
+        `payment.action_deadline`), or `REQUIRES_PAYMENT_METHOD` after a decline.
 
         Errors: NOT_FOUND/PRODUCT_NOT_FOUND, FAILED_PRECONDITION/PRODUCT_DELETED,
         INVALID_ARGUMENT/CURRENCY_NOT_PRICED, INVALID_ARGUMENT/CURRENCY_NOT_SUPPORTED,
-        INVALID_ARGUMENT/DATA_SCHEMA_MISMATCH, ALREADY_EXISTS/REQUEST_ID_REUSED, ABORTED/IN_PROGRESS,
-        FAILED_PRECONDITION/VENDOR_REFUSED when Stripe refuses the intent (the order is then `failed`),
-        UNAVAILABLE/VENDOR_UNAVAILABLE and UNAVAILABLE/OUTCOME_UNKNOWN, after both of which the same
-        request may be sent again.
+        INVALID_ARGUMENT/DATA_SCHEMA_MISMATCH, NOT_FOUND/PAYMENT_METHOD_NOT_FOUND where the method is
+        not this user's, INVALID_ARGUMENT/PAYMENT_METHOD_NOT_REUSABLE; when Stripe refuses the intent
+        for good the order is `failed`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateSetupIntent(self, request, context):
+        """Creates a Stripe SetupIntent, with whose client secret the customer's device saves a payment
+        method without paying. Once the customer has finished it the method is in ListPaymentMethods.
+
+        Errors: INVALID_ARGUMENT/PAYMENT_METHOD_NOT_REUSABLE for a redirect method.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChargeUser(self, request, context):
+        """Charges a user's saved payment method at once, for an amount of the caller's own and without an
+        order. OK only if the money was taken, or is on its way (`pending`/`processing`).
+
+        Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND, INVALID_ARGUMENT/PAYMENT_METHOD_NOT_REUSABLE,
+        FAILED_PRECONDITION/CARD_DECLINED and FAILED_PRECONDITION/AUTHENTICATION_REQUIRED, each with the
+        payment's id: GetPayment has the client secret with which the customer may finish it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -80,6 +199,152 @@ class PaymentsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPayments(self, request, context):
+        """Lists payments, newest first: those for orders, ad-hoc and legacy ones alike.
+
+        Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CapturePayment(self, request, context):
+        """Captures money that was authorised by a payment intent with manual capture, all of it or a part;
+        what is left of the authorisation is released. Its order becomes paid.
+
+        Errors: NOT_FOUND/PAYMENT_NOT_FOUND, FAILED_PRECONDITION/PAYMENT_NOT_CAPTURABLE,
+        FAILED_PRECONDITION/AMOUNT_EXCEEDS_AUTHORISATION, ABORTED/IN_PROGRESS while what became of
+        another capture or cancellation of it is not known.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelPayment(self, request, context):
+        """Cancels a payment that is not complete, and with it its order; releases what was authorised.
+
+        Errors: NOT_FOUND/PAYMENT_NOT_FOUND, FAILED_PRECONDITION/PAYMENT_NOT_CANCELLABLE,
+        ABORTED/IN_PROGRESS while what became of another operation on it is not known.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RefundPayment(self, request, context):
+        """Refunds a payment, all of it or a part. The sum of a payment's refunds, those whose outcome is
+        not known yet included, never exceeds what was captured. A full refund that has succeeded makes
+        the order `refunded`.
+
+        Errors: NOT_FOUND/PAYMENT_NOT_FOUND, FAILED_PRECONDITION/PAYMENT_NOT_REFUNDABLE where no money
+        was taken, FAILED_PRECONDITION/REFUND_EXCEEDS_PAYMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRefunds(self, request, context):
+        """Lists refunds, newest first, those made in Stripe's dashboard included.
+
+        Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDisputes(self, request, context):
+        """Lists disputes, newest first, with their state and the time until which evidence is taken.
+
+        Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SavePaymentMethod(self, request, context):
+        """Saves a Stripe payment method for a user; attaches it to the user's Stripe customer if it is not
+        attached yet. Saving it again answers it as it is, with the tags that are given.
+
+        Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND where Stripe knows none or it is another user's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPaymentMethods(self, request, context):
+        """Lists a user's payment methods, newest first: those saved by hand, and those that Stripe saved
+        when an intent for reuse was finished. Detached ones are left out unless asked for.
+
+        Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdatePaymentMethod(self, request, context):
+        """Updates a payment method's tags.
+
+        Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DetachPaymentMethod(self, request, context):
+        """Detaches a payment method from its user at Stripe: it can never be used again. Detaching it once
+        more answers it as it is.
+
+        Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateCharge(self, request, context):
+        """Deprecated: use CreatePaymentIntent. Charges a Stripe Source for an order that CreateOrder made.
+        The order's own amount is charged, and only where the Source's amount, currency and user agree
+        with the order. Stripe has closed parts of this for new accounts and then refuses.
+
+        Errors: NOT_FOUND/ORDER_NOT_FOUND, FAILED_PRECONDITION/ORDER_NOT_CHARGEABLE,
+        FAILED_PRECONDITION/SOURCE_MISMATCH, FAILED_PRECONDITION/CARD_DECLINED,
+        FAILED_PRECONDITION/VENDOR_REFUSED with Stripe's reason.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCustomer(self, request, context):
+        """Gets the Stripe customer of a user.
+
+        Errors: NOT_FOUND/CUSTOMER_NOT_FOUND where the user has never paid or saved anything.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchPayments(self, request, context):
+        """Streams the changes of payments that match, their refunds and disputes included, under the same
+        contract as WatchOrders.
+
+        Errors: INVALID_ARGUMENT/RESUME_TOKEN_INVALID, OUT_OF_RANGE/POSITION_COMPACTED,
+        OUT_OF_RANGE/POSITION_AHEAD, FAILED_PRECONDITION/LOG_CHANGED,
+        RESOURCE_EXHAUSTED/SLOW_CONSUMER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReconcilePayments(self, request, context):
+        """Compares our books with Stripe's, page by page: payments, refunds and disputes since a time.
+        Reports each difference with its cause, and repairs it if asked to, by taking in the
+        notifications that were missed and by reading Stripe's objects. Moves no money. Progress comes
+        after each page; the last message holds the sums of both books.
+
+        Errors: UNAVAILABLE/VENDOR_UNAVAILABLE where Stripe can't be read; start it again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PaymentsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -88,10 +353,90 @@ def add_PaymentsServiceServicer_to_server(servicer, server):
                     request_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CreatePaymentIntentRequest.FromString,
                     response_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CreatePaymentIntentResponse.SerializeToString,
             ),
+            'CreateSetupIntent': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSetupIntent,
+                    request_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CreateSetupIntentRequest.FromString,
+                    response_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CreateSetupIntentResponse.SerializeToString,
+            ),
+            'ChargeUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChargeUser,
+                    request_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ChargeUserRequest.FromString,
+                    response_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ChargeUserResponse.SerializeToString,
+            ),
             'GetPayment': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPayment,
                     request_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.GetPaymentRequest.FromString,
                     response_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.GetPaymentResponse.SerializeToString,
+            ),
+            'ListPayments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPayments,
+                    request_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListPaymentsRequest.FromString,
+                    response_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListPaymentsResponse.SerializeToString,
+            ),
+            'CapturePayment': grpc.unary_unary_rpc_method_handler(
+                    servicer.CapturePayment,
+                    request_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CapturePaymentRequest.FromString,
+                    response_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CapturePaymentResponse.SerializeToString,
+            ),
+            'CancelPayment': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelPayment,
+                    request_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CancelPaymentRequest.FromString,
+                    response_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CancelPaymentResponse.SerializeToString,
+            ),
+            'RefundPayment': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefundPayment,
+                    request_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.RefundPaymentRequest.FromString,
+                    response_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.RefundPaymentResponse.SerializeToString,
+            ),
+            'ListRefunds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRefunds,
+                    request_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListRefundsRequest.FromString,
+                    response_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListRefundsResponse.SerializeToString,
+            ),
+            'ListDisputes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDisputes,
+                    request_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListDisputesRequest.FromString,
+                    response_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListDisputesResponse.SerializeToString,
+            ),
+            'SavePaymentMethod': grpc.unary_unary_rpc_method_handler(
+                    servicer.SavePaymentMethod,
+                    request_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.SavePaymentMethodRequest.FromString,
+                    response_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.SavePaymentMethodResponse.SerializeToString,
+            ),
+            'ListPaymentMethods': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPaymentMethods,
+                    request_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListPaymentMethodsRequest.FromString,
+                    response_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListPaymentMethodsResponse.SerializeToString,
+            ),
+            'UpdatePaymentMethod': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdatePaymentMethod,
+                    request_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.UpdatePaymentMethodRequest.FromString,
+                    response_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.UpdatePaymentMethodResponse.SerializeToString,
+            ),
+            'DetachPaymentMethod': grpc.unary_unary_rpc_method_handler(
+                    servicer.DetachPaymentMethod,
+                    request_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.DetachPaymentMethodRequest.FromString,
+                    response_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.DetachPaymentMethodResponse.SerializeToString,
+            ),
+            'CreateCharge': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateCharge,
+                    request_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CreateChargeRequest.FromString,
+                    response_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.CreateChargeResponse.SerializeToString,
+            ),
+            'GetCustomer': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCustomer,
+                    request_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.GetCustomerRequest.FromString,
+                    response_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.GetCustomerResponse.SerializeToString,
+            ),
+            'WatchPayments': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchPayments,
+                    request_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.WatchPaymentsRequest.FromString,
+                    response_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.WatchPaymentsResponse.SerializeToString,
+            ),
+            'ReconcilePayments': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReconcilePayments,
+                    request_deserializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ReconcilePaymentsRequest.FromString,
+                    response_serializer=boxoffice_dot_payments_dot_v1_dot_payments__pb2.ReconcilePaymentsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -104,6 +449,14 @@ def add_PaymentsServiceServicer_to_server(servicer, server):
 class PaymentsService:
     """PaymentsService takes payments through Stripe. The services that sell call it; the customer's own
     device finishes a payment with the client secret that it answers.
+
+    Every write takes a `request_id`: the same request, from the same caller, has one effect and one
+    answer. All writes share these errors: INVALID_ARGUMENT/FIELD_INVALID,
+    ALREADY_EXISTS/REQUEST_ID_REUSED, ABORTED/IN_PROGRESS while an equal call runs; and those that ask
+    Stripe share UNAVAILABLE/VENDOR_UNAVAILABLE (nothing happened) and UNAVAILABLE/OUTCOME_UNKNOWN
+    (something may have), after both of which the same request may be sent again,
+    FAILED_PRECONDITION/VENDOR_REFUSED with Stripe's own words, and
+    FAILED_PRECONDITION/REQUEST_EXPIRED where a request of more than 23 hours ago has come to nothing.
     """
 
     @staticmethod
@@ -134,6 +487,60 @@ class PaymentsService:
             _registered_method=True)
 
     @staticmethod
+    def CreateSetupIntent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.payments.v1.PaymentsService/CreateSetupIntent',
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.CreateSetupIntentRequest.SerializeToString,
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.CreateSetupIntentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChargeUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.payments.v1.PaymentsService/ChargeUser',
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.ChargeUserRequest.SerializeToString,
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.ChargeUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetPayment(request,
             target,
             options=(),
@@ -150,6 +557,384 @@ class PaymentsService:
             '/boxoffice.payments.v1.PaymentsService/GetPayment',
             boxoffice_dot_payments_dot_v1_dot_payments__pb2.GetPaymentRequest.SerializeToString,
             boxoffice_dot_payments_dot_v1_dot_payments__pb2.GetPaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPayments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.payments.v1.PaymentsService/ListPayments',
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListPaymentsRequest.SerializeToString,
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListPaymentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CapturePayment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.payments.v1.PaymentsService/CapturePayment',
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.CapturePaymentRequest.SerializeToString,
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.CapturePaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelPayment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.payments.v1.PaymentsService/CancelPayment',
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.CancelPaymentRequest.SerializeToString,
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.CancelPaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefundPayment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.payments.v1.PaymentsService/RefundPayment',
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.RefundPaymentRequest.SerializeToString,
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.RefundPaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRefunds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.payments.v1.PaymentsService/ListRefunds',
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListRefundsRequest.SerializeToString,
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListRefundsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDisputes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.payments.v1.PaymentsService/ListDisputes',
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListDisputesRequest.SerializeToString,
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListDisputesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SavePaymentMethod(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.payments.v1.PaymentsService/SavePaymentMethod',
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.SavePaymentMethodRequest.SerializeToString,
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.SavePaymentMethodResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPaymentMethods(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.payments.v1.PaymentsService/ListPaymentMethods',
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListPaymentMethodsRequest.SerializeToString,
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.ListPaymentMethodsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdatePaymentMethod(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.payments.v1.PaymentsService/UpdatePaymentMethod',
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.UpdatePaymentMethodRequest.SerializeToString,
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.UpdatePaymentMethodResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DetachPaymentMethod(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.payments.v1.PaymentsService/DetachPaymentMethod',
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.DetachPaymentMethodRequest.SerializeToString,
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.DetachPaymentMethodResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateCharge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.payments.v1.PaymentsService/CreateCharge',
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.CreateChargeRequest.SerializeToString,
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.CreateChargeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCustomer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.payments.v1.PaymentsService/GetCustomer',
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.GetCustomerRequest.SerializeToString,
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.GetCustomerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchPayments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/boxoffice.payments.v1.PaymentsService/WatchPayments',
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.WatchPaymentsRequest.SerializeToString,
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.WatchPaymentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReconcilePayments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/boxoffice.payments.v1.PaymentsService/ReconcilePayments',
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.ReconcilePaymentsRequest.SerializeToString,
+            boxoffice_dot_payments_dot_v1_dot_payments__pb2.ReconcilePaymentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

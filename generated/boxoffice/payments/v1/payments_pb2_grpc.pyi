@@ -7,6 +7,7 @@ from boxoffice.payments.v1 import payments_pb2 as _payments_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
+import builtins as _builtins
 import grpc as _grpc
 import sys
 import typing as _typing
@@ -15,6 +16,11 @@ if sys.version_info >= (3, 11):
     from typing import Self as _Self
 else:
     from typing_extensions import Self as _Self
+
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
 
 _T = _typing.TypeVar("_T")
 
@@ -29,6 +35,14 @@ GRPC_VERSION: str
 class PaymentsServiceStub:
     """PaymentsService takes payments through Stripe. The services that sell call it; the customer's own
     device finishes a payment with the client secret that it answers.
+
+    Every write takes a `request_id`: the same request, from the same caller, has one effect and one
+    answer. All writes share these errors: INVALID_ARGUMENT/FIELD_INVALID,
+    ALREADY_EXISTS/REQUEST_ID_REUSED, ABORTED/IN_PROGRESS while an equal call runs; and those that ask
+    Stripe share UNAVAILABLE/VENDOR_UNAVAILABLE (nothing happened) and UNAVAILABLE/OUTCOME_UNKNOWN
+    (something may have), after both of which the same request may be sent again,
+    FAILED_PRECONDITION/VENDOR_REFUSED with Stripe's own words, and
+    FAILED_PRECONDITION/REQUEST_EXPIRED where a request of more than 23 hours ago has come to nothing.
     """
 
     @_typing.overload
@@ -36,16 +50,31 @@ class PaymentsServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PaymentsServiceAsyncStub: ...
     CreatePaymentIntent: _grpc.UnaryUnaryMultiCallable[_payments_pb2.CreatePaymentIntentRequest, _payments_pb2.CreatePaymentIntentResponse]
-    """Creates an order for a product, and a Stripe PaymentIntent that pays for it. Idempotent by
-    `request_id`: the same request answers the same order and payment, whatever happened to the
-    first answer.
+    """Creates an order for a product, and a Stripe PaymentIntent that pays for it. With a saved
+    payment method and `off_session` it tries to complete at once; the answer is OK whatever became
+    of that, and `payment.status` with `payment.last_error` says what did: `COMPLETE`, or
+    `REQUIRES_ACTION` where the bank asks for the customer (the order stays `created` until
+    `payment.action_deadline`), or `REQUIRES_PAYMENT_METHOD` after a decline.
 
     Errors: NOT_FOUND/PRODUCT_NOT_FOUND, FAILED_PRECONDITION/PRODUCT_DELETED,
     INVALID_ARGUMENT/CURRENCY_NOT_PRICED, INVALID_ARGUMENT/CURRENCY_NOT_SUPPORTED,
-    INVALID_ARGUMENT/DATA_SCHEMA_MISMATCH, ALREADY_EXISTS/REQUEST_ID_REUSED, ABORTED/IN_PROGRESS,
-    FAILED_PRECONDITION/VENDOR_REFUSED when Stripe refuses the intent (the order is then `failed`),
-    UNAVAILABLE/VENDOR_UNAVAILABLE and UNAVAILABLE/OUTCOME_UNKNOWN, after both of which the same
-    request may be sent again.
+    INVALID_ARGUMENT/DATA_SCHEMA_MISMATCH, NOT_FOUND/PAYMENT_METHOD_NOT_FOUND where the method is
+    not this user's, INVALID_ARGUMENT/PAYMENT_METHOD_NOT_REUSABLE; when Stripe refuses the intent
+    for good the order is `failed`.
+    """
+    CreateSetupIntent: _grpc.UnaryUnaryMultiCallable[_payments_pb2.CreateSetupIntentRequest, _payments_pb2.CreateSetupIntentResponse]
+    """Creates a Stripe SetupIntent, with whose client secret the customer's device saves a payment
+    method without paying. Once the customer has finished it the method is in ListPaymentMethods.
+
+    Errors: INVALID_ARGUMENT/PAYMENT_METHOD_NOT_REUSABLE for a redirect method.
+    """
+    ChargeUser: _grpc.UnaryUnaryMultiCallable[_payments_pb2.ChargeUserRequest, _payments_pb2.ChargeUserResponse]
+    """Charges a user's saved payment method at once, for an amount of the caller's own and without an
+    order. OK only if the money was taken, or is on its way (`pending`/`processing`).
+
+    Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND, INVALID_ARGUMENT/PAYMENT_METHOD_NOT_REUSABLE,
+    FAILED_PRECONDITION/CARD_DECLINED and FAILED_PRECONDITION/AUTHENTICATION_REQUIRED, each with the
+    payment's id: GetPayment has the client secret with which the customer may finish it.
     """
     GetPayment: _grpc.UnaryUnaryMultiCallable[_payments_pb2.GetPaymentRequest, _payments_pb2.GetPaymentResponse]
     """Gets a payment, with the client secret that finishes it while it is unfinished. The client
@@ -54,25 +83,140 @@ class PaymentsServiceStub:
     Errors: NOT_FOUND/PAYMENT_NOT_FOUND, UNAVAILABLE/VENDOR_UNAVAILABLE when the client secret was
     asked for and Stripe can't be.
     """
+    ListPayments: _grpc.UnaryUnaryMultiCallable[_payments_pb2.ListPaymentsRequest, _payments_pb2.ListPaymentsResponse]
+    """Lists payments, newest first: those for orders, ad-hoc and legacy ones alike.
+
+    Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
+    """
+    CapturePayment: _grpc.UnaryUnaryMultiCallable[_payments_pb2.CapturePaymentRequest, _payments_pb2.CapturePaymentResponse]
+    """Captures money that was authorised by a payment intent with manual capture, all of it or a part;
+    what is left of the authorisation is released. Its order becomes paid.
+
+    Errors: NOT_FOUND/PAYMENT_NOT_FOUND, FAILED_PRECONDITION/PAYMENT_NOT_CAPTURABLE,
+    FAILED_PRECONDITION/AMOUNT_EXCEEDS_AUTHORISATION, ABORTED/IN_PROGRESS while what became of
+    another capture or cancellation of it is not known.
+    """
+    CancelPayment: _grpc.UnaryUnaryMultiCallable[_payments_pb2.CancelPaymentRequest, _payments_pb2.CancelPaymentResponse]
+    """Cancels a payment that is not complete, and with it its order; releases what was authorised.
+
+    Errors: NOT_FOUND/PAYMENT_NOT_FOUND, FAILED_PRECONDITION/PAYMENT_NOT_CANCELLABLE,
+    ABORTED/IN_PROGRESS while what became of another operation on it is not known.
+    """
+    RefundPayment: _grpc.UnaryUnaryMultiCallable[_payments_pb2.RefundPaymentRequest, _payments_pb2.RefundPaymentResponse]
+    """Refunds a payment, all of it or a part. The sum of a payment's refunds, those whose outcome is
+    not known yet included, never exceeds what was captured. A full refund that has succeeded makes
+    the order `refunded`.
+
+    Errors: NOT_FOUND/PAYMENT_NOT_FOUND, FAILED_PRECONDITION/PAYMENT_NOT_REFUNDABLE where no money
+    was taken, FAILED_PRECONDITION/REFUND_EXCEEDS_PAYMENT.
+    """
+    ListRefunds: _grpc.UnaryUnaryMultiCallable[_payments_pb2.ListRefundsRequest, _payments_pb2.ListRefundsResponse]
+    """Lists refunds, newest first, those made in Stripe's dashboard included.
+
+    Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
+    """
+    ListDisputes: _grpc.UnaryUnaryMultiCallable[_payments_pb2.ListDisputesRequest, _payments_pb2.ListDisputesResponse]
+    """Lists disputes, newest first, with their state and the time until which evidence is taken.
+
+    Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
+    """
+    SavePaymentMethod: _grpc.UnaryUnaryMultiCallable[_payments_pb2.SavePaymentMethodRequest, _payments_pb2.SavePaymentMethodResponse]
+    """Saves a Stripe payment method for a user; attaches it to the user's Stripe customer if it is not
+    attached yet. Saving it again answers it as it is, with the tags that are given.
+
+    Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND where Stripe knows none or it is another user's.
+    """
+    ListPaymentMethods: _grpc.UnaryUnaryMultiCallable[_payments_pb2.ListPaymentMethodsRequest, _payments_pb2.ListPaymentMethodsResponse]
+    """Lists a user's payment methods, newest first: those saved by hand, and those that Stripe saved
+    when an intent for reuse was finished. Detached ones are left out unless asked for.
+
+    Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
+    """
+    UpdatePaymentMethod: _grpc.UnaryUnaryMultiCallable[_payments_pb2.UpdatePaymentMethodRequest, _payments_pb2.UpdatePaymentMethodResponse]
+    """Updates a payment method's tags.
+
+    Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND.
+    """
+    DetachPaymentMethod: _grpc.UnaryUnaryMultiCallable[_payments_pb2.DetachPaymentMethodRequest, _payments_pb2.DetachPaymentMethodResponse]
+    """Detaches a payment method from its user at Stripe: it can never be used again. Detaching it once
+    more answers it as it is.
+
+    Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND.
+    """
+    @_builtins.property
+    @_deprecated("""This method has been marked as deprecated using proto method options.""")
+    def CreateCharge(self) -> _grpc.UnaryUnaryMultiCallable[_payments_pb2.CreateChargeRequest, _payments_pb2.CreateChargeResponse]:
+        """Deprecated: use CreatePaymentIntent. Charges a Stripe Source for an order that CreateOrder made.
+        The order's own amount is charged, and only where the Source's amount, currency and user agree
+        with the order. Stripe has closed parts of this for new accounts and then refuses.
+
+        Errors: NOT_FOUND/ORDER_NOT_FOUND, FAILED_PRECONDITION/ORDER_NOT_CHARGEABLE,
+        FAILED_PRECONDITION/SOURCE_MISMATCH, FAILED_PRECONDITION/CARD_DECLINED,
+        FAILED_PRECONDITION/VENDOR_REFUSED with Stripe's reason.
+        """
+    GetCustomer: _grpc.UnaryUnaryMultiCallable[_payments_pb2.GetCustomerRequest, _payments_pb2.GetCustomerResponse]
+    """Gets the Stripe customer of a user.
+
+    Errors: NOT_FOUND/CUSTOMER_NOT_FOUND where the user has never paid or saved anything.
+    """
+    WatchPayments: _grpc.UnaryStreamMultiCallable[_payments_pb2.WatchPaymentsRequest, _payments_pb2.WatchPaymentsResponse]
+    """Streams the changes of payments that match, their refunds and disputes included, under the same
+    contract as WatchOrders.
+
+    Errors: INVALID_ARGUMENT/RESUME_TOKEN_INVALID, OUT_OF_RANGE/POSITION_COMPACTED,
+    OUT_OF_RANGE/POSITION_AHEAD, FAILED_PRECONDITION/LOG_CHANGED,
+    RESOURCE_EXHAUSTED/SLOW_CONSUMER.
+    """
+    ReconcilePayments: _grpc.UnaryStreamMultiCallable[_payments_pb2.ReconcilePaymentsRequest, _payments_pb2.ReconcilePaymentsResponse]
+    """Compares our books with Stripe's, page by page: payments, refunds and disputes since a time.
+    Reports each difference with its cause, and repairs it if asked to, by taking in the
+    notifications that were missed and by reading Stripe's objects. Moves no money. Progress comes
+    after each page; the last message holds the sums of both books.
+
+    Errors: UNAVAILABLE/VENDOR_UNAVAILABLE where Stripe can't be read; start it again.
+    """
 
 @_typing.type_check_only
 class PaymentsServiceAsyncStub(PaymentsServiceStub):
     """PaymentsService takes payments through Stripe. The services that sell call it; the customer's own
     device finishes a payment with the client secret that it answers.
+
+    Every write takes a `request_id`: the same request, from the same caller, has one effect and one
+    answer. All writes share these errors: INVALID_ARGUMENT/FIELD_INVALID,
+    ALREADY_EXISTS/REQUEST_ID_REUSED, ABORTED/IN_PROGRESS while an equal call runs; and those that ask
+    Stripe share UNAVAILABLE/VENDOR_UNAVAILABLE (nothing happened) and UNAVAILABLE/OUTCOME_UNKNOWN
+    (something may have), after both of which the same request may be sent again,
+    FAILED_PRECONDITION/VENDOR_REFUSED with Stripe's own words, and
+    FAILED_PRECONDITION/REQUEST_EXPIRED where a request of more than 23 hours ago has come to nothing.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreatePaymentIntent: _aio.UnaryUnaryMultiCallable[_payments_pb2.CreatePaymentIntentRequest, _payments_pb2.CreatePaymentIntentResponse]  # type: ignore[assignment]
-    """Creates an order for a product, and a Stripe PaymentIntent that pays for it. Idempotent by
-    `request_id`: the same request answers the same order and payment, whatever happened to the
-    first answer.
+    """Creates an order for a product, and a Stripe PaymentIntent that pays for it. With a saved
+    payment method and `off_session` it tries to complete at once; the answer is OK whatever became
+    of that, and `payment.status` with `payment.last_error` says what did: `COMPLETE`, or
+    `REQUIRES_ACTION` where the bank asks for the customer (the order stays `created` until
+    `payment.action_deadline`), or `REQUIRES_PAYMENT_METHOD` after a decline.
 
     Errors: NOT_FOUND/PRODUCT_NOT_FOUND, FAILED_PRECONDITION/PRODUCT_DELETED,
     INVALID_ARGUMENT/CURRENCY_NOT_PRICED, INVALID_ARGUMENT/CURRENCY_NOT_SUPPORTED,
-    INVALID_ARGUMENT/DATA_SCHEMA_MISMATCH, ALREADY_EXISTS/REQUEST_ID_REUSED, ABORTED/IN_PROGRESS,
-    FAILED_PRECONDITION/VENDOR_REFUSED when Stripe refuses the intent (the order is then `failed`),
-    UNAVAILABLE/VENDOR_UNAVAILABLE and UNAVAILABLE/OUTCOME_UNKNOWN, after both of which the same
-    request may be sent again.
+    INVALID_ARGUMENT/DATA_SCHEMA_MISMATCH, NOT_FOUND/PAYMENT_METHOD_NOT_FOUND where the method is
+    not this user's, INVALID_ARGUMENT/PAYMENT_METHOD_NOT_REUSABLE; when Stripe refuses the intent
+    for good the order is `failed`.
+    """
+    CreateSetupIntent: _aio.UnaryUnaryMultiCallable[_payments_pb2.CreateSetupIntentRequest, _payments_pb2.CreateSetupIntentResponse]  # type: ignore[assignment]
+    """Creates a Stripe SetupIntent, with whose client secret the customer's device saves a payment
+    method without paying. Once the customer has finished it the method is in ListPaymentMethods.
+
+    Errors: INVALID_ARGUMENT/PAYMENT_METHOD_NOT_REUSABLE for a redirect method.
+    """
+    ChargeUser: _aio.UnaryUnaryMultiCallable[_payments_pb2.ChargeUserRequest, _payments_pb2.ChargeUserResponse]  # type: ignore[assignment]
+    """Charges a user's saved payment method at once, for an amount of the caller's own and without an
+    order. OK only if the money was taken, or is on its way (`pending`/`processing`).
+
+    Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND, INVALID_ARGUMENT/PAYMENT_METHOD_NOT_REUSABLE,
+    FAILED_PRECONDITION/CARD_DECLINED and FAILED_PRECONDITION/AUTHENTICATION_REQUIRED, each with the
+    payment's id: GetPayment has the client secret with which the customer may finish it.
     """
     GetPayment: _aio.UnaryUnaryMultiCallable[_payments_pb2.GetPaymentRequest, _payments_pb2.GetPaymentResponse]  # type: ignore[assignment]
     """Gets a payment, with the client secret that finishes it while it is unfinished. The client
@@ -81,10 +225,110 @@ class PaymentsServiceAsyncStub(PaymentsServiceStub):
     Errors: NOT_FOUND/PAYMENT_NOT_FOUND, UNAVAILABLE/VENDOR_UNAVAILABLE when the client secret was
     asked for and Stripe can't be.
     """
+    ListPayments: _aio.UnaryUnaryMultiCallable[_payments_pb2.ListPaymentsRequest, _payments_pb2.ListPaymentsResponse]  # type: ignore[assignment]
+    """Lists payments, newest first: those for orders, ad-hoc and legacy ones alike.
+
+    Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
+    """
+    CapturePayment: _aio.UnaryUnaryMultiCallable[_payments_pb2.CapturePaymentRequest, _payments_pb2.CapturePaymentResponse]  # type: ignore[assignment]
+    """Captures money that was authorised by a payment intent with manual capture, all of it or a part;
+    what is left of the authorisation is released. Its order becomes paid.
+
+    Errors: NOT_FOUND/PAYMENT_NOT_FOUND, FAILED_PRECONDITION/PAYMENT_NOT_CAPTURABLE,
+    FAILED_PRECONDITION/AMOUNT_EXCEEDS_AUTHORISATION, ABORTED/IN_PROGRESS while what became of
+    another capture or cancellation of it is not known.
+    """
+    CancelPayment: _aio.UnaryUnaryMultiCallable[_payments_pb2.CancelPaymentRequest, _payments_pb2.CancelPaymentResponse]  # type: ignore[assignment]
+    """Cancels a payment that is not complete, and with it its order; releases what was authorised.
+
+    Errors: NOT_FOUND/PAYMENT_NOT_FOUND, FAILED_PRECONDITION/PAYMENT_NOT_CANCELLABLE,
+    ABORTED/IN_PROGRESS while what became of another operation on it is not known.
+    """
+    RefundPayment: _aio.UnaryUnaryMultiCallable[_payments_pb2.RefundPaymentRequest, _payments_pb2.RefundPaymentResponse]  # type: ignore[assignment]
+    """Refunds a payment, all of it or a part. The sum of a payment's refunds, those whose outcome is
+    not known yet included, never exceeds what was captured. A full refund that has succeeded makes
+    the order `refunded`.
+
+    Errors: NOT_FOUND/PAYMENT_NOT_FOUND, FAILED_PRECONDITION/PAYMENT_NOT_REFUNDABLE where no money
+    was taken, FAILED_PRECONDITION/REFUND_EXCEEDS_PAYMENT.
+    """
+    ListRefunds: _aio.UnaryUnaryMultiCallable[_payments_pb2.ListRefundsRequest, _payments_pb2.ListRefundsResponse]  # type: ignore[assignment]
+    """Lists refunds, newest first, those made in Stripe's dashboard included.
+
+    Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
+    """
+    ListDisputes: _aio.UnaryUnaryMultiCallable[_payments_pb2.ListDisputesRequest, _payments_pb2.ListDisputesResponse]  # type: ignore[assignment]
+    """Lists disputes, newest first, with their state and the time until which evidence is taken.
+
+    Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
+    """
+    SavePaymentMethod: _aio.UnaryUnaryMultiCallable[_payments_pb2.SavePaymentMethodRequest, _payments_pb2.SavePaymentMethodResponse]  # type: ignore[assignment]
+    """Saves a Stripe payment method for a user; attaches it to the user's Stripe customer if it is not
+    attached yet. Saving it again answers it as it is, with the tags that are given.
+
+    Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND where Stripe knows none or it is another user's.
+    """
+    ListPaymentMethods: _aio.UnaryUnaryMultiCallable[_payments_pb2.ListPaymentMethodsRequest, _payments_pb2.ListPaymentMethodsResponse]  # type: ignore[assignment]
+    """Lists a user's payment methods, newest first: those saved by hand, and those that Stripe saved
+    when an intent for reuse was finished. Detached ones are left out unless asked for.
+
+    Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
+    """
+    UpdatePaymentMethod: _aio.UnaryUnaryMultiCallable[_payments_pb2.UpdatePaymentMethodRequest, _payments_pb2.UpdatePaymentMethodResponse]  # type: ignore[assignment]
+    """Updates a payment method's tags.
+
+    Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND.
+    """
+    DetachPaymentMethod: _aio.UnaryUnaryMultiCallable[_payments_pb2.DetachPaymentMethodRequest, _payments_pb2.DetachPaymentMethodResponse]  # type: ignore[assignment]
+    """Detaches a payment method from its user at Stripe: it can never be used again. Detaching it once
+    more answers it as it is.
+
+    Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND.
+    """
+    @_builtins.property
+    @_deprecated("""This method has been marked as deprecated using proto method options.""")
+    def CreateCharge(self) -> _aio.UnaryUnaryMultiCallable[_payments_pb2.CreateChargeRequest, _payments_pb2.CreateChargeResponse]:  # type: ignore[override]
+        """Deprecated: use CreatePaymentIntent. Charges a Stripe Source for an order that CreateOrder made.
+        The order's own amount is charged, and only where the Source's amount, currency and user agree
+        with the order. Stripe has closed parts of this for new accounts and then refuses.
+
+        Errors: NOT_FOUND/ORDER_NOT_FOUND, FAILED_PRECONDITION/ORDER_NOT_CHARGEABLE,
+        FAILED_PRECONDITION/SOURCE_MISMATCH, FAILED_PRECONDITION/CARD_DECLINED,
+        FAILED_PRECONDITION/VENDOR_REFUSED with Stripe's reason.
+        """
+    GetCustomer: _aio.UnaryUnaryMultiCallable[_payments_pb2.GetCustomerRequest, _payments_pb2.GetCustomerResponse]  # type: ignore[assignment]
+    """Gets the Stripe customer of a user.
+
+    Errors: NOT_FOUND/CUSTOMER_NOT_FOUND where the user has never paid or saved anything.
+    """
+    WatchPayments: _aio.UnaryStreamMultiCallable[_payments_pb2.WatchPaymentsRequest, _payments_pb2.WatchPaymentsResponse]  # type: ignore[assignment]
+    """Streams the changes of payments that match, their refunds and disputes included, under the same
+    contract as WatchOrders.
+
+    Errors: INVALID_ARGUMENT/RESUME_TOKEN_INVALID, OUT_OF_RANGE/POSITION_COMPACTED,
+    OUT_OF_RANGE/POSITION_AHEAD, FAILED_PRECONDITION/LOG_CHANGED,
+    RESOURCE_EXHAUSTED/SLOW_CONSUMER.
+    """
+    ReconcilePayments: _aio.UnaryStreamMultiCallable[_payments_pb2.ReconcilePaymentsRequest, _payments_pb2.ReconcilePaymentsResponse]  # type: ignore[assignment]
+    """Compares our books with Stripe's, page by page: payments, refunds and disputes since a time.
+    Reports each difference with its cause, and repairs it if asked to, by taking in the
+    notifications that were missed and by reading Stripe's objects. Moves no money. Progress comes
+    after each page; the last message holds the sums of both books.
+
+    Errors: UNAVAILABLE/VENDOR_UNAVAILABLE where Stripe can't be read; start it again.
+    """
 
 class PaymentsServiceServicer(metaclass=_abc_1.ABCMeta):
     """PaymentsService takes payments through Stripe. The services that sell call it; the customer's own
     device finishes a payment with the client secret that it answers.
+
+    Every write takes a `request_id`: the same request, from the same caller, has one effect and one
+    answer. All writes share these errors: INVALID_ARGUMENT/FIELD_INVALID,
+    ALREADY_EXISTS/REQUEST_ID_REUSED, ABORTED/IN_PROGRESS while an equal call runs; and those that ask
+    Stripe share UNAVAILABLE/VENDOR_UNAVAILABLE (nothing happened) and UNAVAILABLE/OUTCOME_UNKNOWN
+    (something may have), after both of which the same request may be sent again,
+    FAILED_PRECONDITION/VENDOR_REFUSED with Stripe's own words, and
+    FAILED_PRECONDITION/REQUEST_EXPIRED where a request of more than 23 hours ago has come to nothing.
     """
 
     @_abc_1.abstractmethod
@@ -93,16 +337,43 @@ class PaymentsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payments_pb2.CreatePaymentIntentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_payments_pb2.CreatePaymentIntentResponse, _abc.Awaitable[_payments_pb2.CreatePaymentIntentResponse]]:
-        """Creates an order for a product, and a Stripe PaymentIntent that pays for it. Idempotent by
-        `request_id`: the same request answers the same order and payment, whatever happened to the
-        first answer.
+        """Creates an order for a product, and a Stripe PaymentIntent that pays for it. With a saved
+        payment method and `off_session` it tries to complete at once; the answer is OK whatever became
+        of that, and `payment.status` with `payment.last_error` says what did: `COMPLETE`, or
+        `REQUIRES_ACTION` where the bank asks for the customer (the order stays `created` until
+        `payment.action_deadline`), or `REQUIRES_PAYMENT_METHOD` after a decline.
 
         Errors: NOT_FOUND/PRODUCT_NOT_FOUND, FAILED_PRECONDITION/PRODUCT_DELETED,
         INVALID_ARGUMENT/CURRENCY_NOT_PRICED, INVALID_ARGUMENT/CURRENCY_NOT_SUPPORTED,
-        INVALID_ARGUMENT/DATA_SCHEMA_MISMATCH, ALREADY_EXISTS/REQUEST_ID_REUSED, ABORTED/IN_PROGRESS,
-        FAILED_PRECONDITION/VENDOR_REFUSED when Stripe refuses the intent (the order is then `failed`),
-        UNAVAILABLE/VENDOR_UNAVAILABLE and UNAVAILABLE/OUTCOME_UNKNOWN, after both of which the same
-        request may be sent again.
+        INVALID_ARGUMENT/DATA_SCHEMA_MISMATCH, NOT_FOUND/PAYMENT_METHOD_NOT_FOUND where the method is
+        not this user's, INVALID_ARGUMENT/PAYMENT_METHOD_NOT_REUSABLE; when Stripe refuses the intent
+        for good the order is `failed`.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateSetupIntent(
+        self,
+        request: _payments_pb2.CreateSetupIntentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payments_pb2.CreateSetupIntentResponse, _abc.Awaitable[_payments_pb2.CreateSetupIntentResponse]]:
+        """Creates a Stripe SetupIntent, with whose client secret the customer's device saves a payment
+        method without paying. Once the customer has finished it the method is in ListPaymentMethods.
+
+        Errors: INVALID_ARGUMENT/PAYMENT_METHOD_NOT_REUSABLE for a redirect method.
+        """
+
+    @_abc_1.abstractmethod
+    def ChargeUser(
+        self,
+        request: _payments_pb2.ChargeUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payments_pb2.ChargeUserResponse, _abc.Awaitable[_payments_pb2.ChargeUserResponse]]:
+        """Charges a user's saved payment method at once, for an amount of the caller's own and without an
+        order. OK only if the money was taken, or is on its way (`pending`/`processing`).
+
+        Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND, INVALID_ARGUMENT/PAYMENT_METHOD_NOT_REUSABLE,
+        FAILED_PRECONDITION/CARD_DECLINED and FAILED_PRECONDITION/AUTHENTICATION_REQUIRED, each with the
+        payment's id: GetPayment has the client secret with which the customer may finish it.
         """
 
     @_abc_1.abstractmethod
@@ -116,6 +387,181 @@ class PaymentsServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: NOT_FOUND/PAYMENT_NOT_FOUND, UNAVAILABLE/VENDOR_UNAVAILABLE when the client secret was
         asked for and Stripe can't be.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPayments(
+        self,
+        request: _payments_pb2.ListPaymentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payments_pb2.ListPaymentsResponse, _abc.Awaitable[_payments_pb2.ListPaymentsResponse]]:
+        """Lists payments, newest first: those for orders, ad-hoc and legacy ones alike.
+
+        Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def CapturePayment(
+        self,
+        request: _payments_pb2.CapturePaymentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payments_pb2.CapturePaymentResponse, _abc.Awaitable[_payments_pb2.CapturePaymentResponse]]:
+        """Captures money that was authorised by a payment intent with manual capture, all of it or a part;
+        what is left of the authorisation is released. Its order becomes paid.
+
+        Errors: NOT_FOUND/PAYMENT_NOT_FOUND, FAILED_PRECONDITION/PAYMENT_NOT_CAPTURABLE,
+        FAILED_PRECONDITION/AMOUNT_EXCEEDS_AUTHORISATION, ABORTED/IN_PROGRESS while what became of
+        another capture or cancellation of it is not known.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelPayment(
+        self,
+        request: _payments_pb2.CancelPaymentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payments_pb2.CancelPaymentResponse, _abc.Awaitable[_payments_pb2.CancelPaymentResponse]]:
+        """Cancels a payment that is not complete, and with it its order; releases what was authorised.
+
+        Errors: NOT_FOUND/PAYMENT_NOT_FOUND, FAILED_PRECONDITION/PAYMENT_NOT_CANCELLABLE,
+        ABORTED/IN_PROGRESS while what became of another operation on it is not known.
+        """
+
+    @_abc_1.abstractmethod
+    def RefundPayment(
+        self,
+        request: _payments_pb2.RefundPaymentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payments_pb2.RefundPaymentResponse, _abc.Awaitable[_payments_pb2.RefundPaymentResponse]]:
+        """Refunds a payment, all of it or a part. The sum of a payment's refunds, those whose outcome is
+        not known yet included, never exceeds what was captured. A full refund that has succeeded makes
+        the order `refunded`.
+
+        Errors: NOT_FOUND/PAYMENT_NOT_FOUND, FAILED_PRECONDITION/PAYMENT_NOT_REFUNDABLE where no money
+        was taken, FAILED_PRECONDITION/REFUND_EXCEEDS_PAYMENT.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRefunds(
+        self,
+        request: _payments_pb2.ListRefundsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payments_pb2.ListRefundsResponse, _abc.Awaitable[_payments_pb2.ListRefundsResponse]]:
+        """Lists refunds, newest first, those made in Stripe's dashboard included.
+
+        Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDisputes(
+        self,
+        request: _payments_pb2.ListDisputesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payments_pb2.ListDisputesResponse, _abc.Awaitable[_payments_pb2.ListDisputesResponse]]:
+        """Lists disputes, newest first, with their state and the time until which evidence is taken.
+
+        Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def SavePaymentMethod(
+        self,
+        request: _payments_pb2.SavePaymentMethodRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payments_pb2.SavePaymentMethodResponse, _abc.Awaitable[_payments_pb2.SavePaymentMethodResponse]]:
+        """Saves a Stripe payment method for a user; attaches it to the user's Stripe customer if it is not
+        attached yet. Saving it again answers it as it is, with the tags that are given.
+
+        Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND where Stripe knows none or it is another user's.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPaymentMethods(
+        self,
+        request: _payments_pb2.ListPaymentMethodsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payments_pb2.ListPaymentMethodsResponse, _abc.Awaitable[_payments_pb2.ListPaymentMethodsResponse]]:
+        """Lists a user's payment methods, newest first: those saved by hand, and those that Stripe saved
+        when an intent for reuse was finished. Detached ones are left out unless asked for.
+
+        Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdatePaymentMethod(
+        self,
+        request: _payments_pb2.UpdatePaymentMethodRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payments_pb2.UpdatePaymentMethodResponse, _abc.Awaitable[_payments_pb2.UpdatePaymentMethodResponse]]:
+        """Updates a payment method's tags.
+
+        Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def DetachPaymentMethod(
+        self,
+        request: _payments_pb2.DetachPaymentMethodRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payments_pb2.DetachPaymentMethodResponse, _abc.Awaitable[_payments_pb2.DetachPaymentMethodResponse]]:
+        """Detaches a payment method from its user at Stripe: it can never be used again. Detaching it once
+        more answers it as it is.
+
+        Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND.
+        """
+
+    @_deprecated("""Deprecated: use CreatePaymentIntent. Charges a Stripe Source for an order that CreateOrder made.\nThe order's own amount is charged, and only where the Source's amount, currency and user agree\nwith the order. Stripe has closed parts of this for new accounts and then refuses.\n\nErrors: NOT_FOUND/ORDER_NOT_FOUND, FAILED_PRECONDITION/ORDER_NOT_CHARGEABLE,\nFAILED_PRECONDITION/SOURCE_MISMATCH, FAILED_PRECONDITION/CARD_DECLINED,\nFAILED_PRECONDITION/VENDOR_REFUSED with Stripe's reason.""")
+    @_abc_1.abstractmethod
+    def CreateCharge(
+        self,
+        request: _payments_pb2.CreateChargeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payments_pb2.CreateChargeResponse, _abc.Awaitable[_payments_pb2.CreateChargeResponse]]:
+        """Deprecated: use CreatePaymentIntent. Charges a Stripe Source for an order that CreateOrder made.
+        The order's own amount is charged, and only where the Source's amount, currency and user agree
+        with the order. Stripe has closed parts of this for new accounts and then refuses.
+
+        Errors: NOT_FOUND/ORDER_NOT_FOUND, FAILED_PRECONDITION/ORDER_NOT_CHARGEABLE,
+        FAILED_PRECONDITION/SOURCE_MISMATCH, FAILED_PRECONDITION/CARD_DECLINED,
+        FAILED_PRECONDITION/VENDOR_REFUSED with Stripe's reason.
+        """
+
+    @_abc_1.abstractmethod
+    def GetCustomer(
+        self,
+        request: _payments_pb2.GetCustomerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payments_pb2.GetCustomerResponse, _abc.Awaitable[_payments_pb2.GetCustomerResponse]]:
+        """Gets the Stripe customer of a user.
+
+        Errors: NOT_FOUND/CUSTOMER_NOT_FOUND where the user has never paid or saved anything.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchPayments(
+        self,
+        request: _payments_pb2.WatchPaymentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_payments_pb2.WatchPaymentsResponse], _abc.AsyncIterator[_payments_pb2.WatchPaymentsResponse]]:
+        """Streams the changes of payments that match, their refunds and disputes included, under the same
+        contract as WatchOrders.
+
+        Errors: INVALID_ARGUMENT/RESUME_TOKEN_INVALID, OUT_OF_RANGE/POSITION_COMPACTED,
+        OUT_OF_RANGE/POSITION_AHEAD, FAILED_PRECONDITION/LOG_CHANGED,
+        RESOURCE_EXHAUSTED/SLOW_CONSUMER.
+        """
+
+    @_abc_1.abstractmethod
+    def ReconcilePayments(
+        self,
+        request: _payments_pb2.ReconcilePaymentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_payments_pb2.ReconcilePaymentsResponse], _abc.AsyncIterator[_payments_pb2.ReconcilePaymentsResponse]]:
+        """Compares our books with Stripe's, page by page: payments, refunds and disputes since a time.
+        Reports each difference with its cause, and repairs it if asked to, by taking in the
+        notifications that were missed and by reading Stripe's objects. Moves no money. Progress comes
+        after each page; the last message holds the sums of both books.
+
+        Errors: UNAVAILABLE/VENDOR_UNAVAILABLE where Stripe can't be read; start it again.
         """
 
 def add_PaymentsServiceServicer_to_server(servicer: PaymentsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
