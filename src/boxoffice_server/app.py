@@ -5,18 +5,19 @@ import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 
 from boxoffice_server.api.calls import CallMetrics, Calls
 from boxoffice_server.api.context import Context
-from boxoffice_server.api.convert import encode_event
-from boxoffice_server.api.intent_records import IntentRecords
+from boxoffice_server.api.events import encode_event
 from boxoffice_server.api.orders import OrdersServicer
 from boxoffice_server.api.payments import PaymentsServicer
 from boxoffice_server.api.server import GrpcServer
 from boxoffice_server.api.webhooks import WebhooksServicer
-from boxoffice_server.api.writes import Writes
+from boxoffice_server.api.writes import Writes, encode_error
 from boxoffice_server.clock import BusinessClock
 from boxoffice_server.domain.notification import Source
 from boxoffice_server.domain.stream import LogRecord, RecordKind
@@ -24,10 +25,20 @@ from boxoffice_server.domain.task import LeasePolicy
 from boxoffice_server.housekeeping import Housekeeping
 from boxoffice_server.http import HttpPort
 from boxoffice_server.intake import Intake
+from boxoffice_server import janitor
+from boxoffice_server.janitor import Janitor
+from boxoffice_server.operations import charges, engine, intents, methods, refunds
+from boxoffice_server.operations.customers import Customers
+from boxoffice_server.operations.engine import Operations, Work
+from boxoffice_server.ports import Clock, MethodGateway, PaymentGateway
 from boxoffice_server.settings import Address, Settings
+from boxoffice_server.settlement import Settlement
 from boxoffice_server.storage import create_store
 from boxoffice_server.streaming.feed import Feed
+from boxoffice_server.vendors.stripe.books import StripeBooks
+from boxoffice_server.vendors.stripe.client import Patience, StripeConnection
 from boxoffice_server.vendors.stripe.gateway import StripeGateway
+from boxoffice_server.vendors.stripe.methods import StripeMethods
 from boxoffice_server.vendors.stripe.notifications import StripeNotificationSource
 
 DEVELOPMENT_CALLER = "development"
@@ -45,10 +56,22 @@ class StartError(Exception):
     """The service can't start as it is told to; the message says what to change."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """How long things take before something else is done about them; tests have less time."""
+
+    leases: LeasePolicy = LeasePolicy()
+    operation_lease: timedelta = engine.LEASE
+    look_every: timedelta = janitor.LOOK_EVERY
+    sweep_every: timedelta = janitor.SWEEP_EVERY
+    patience: Patience = Patience()
+
+
 class Application:
     """One service process: everything wired together, started and drained in order."""
 
-    def __init__(self, settings: Settings, *, leases: LeasePolicy | None = None) -> None:
+    def __init__(self, settings: Settings, *, timings: Timings | None = None) -> None:
+        timings = timings or Timings()
         self._settings = settings
         self._draining = asyncio.Event()
         self._grace_end = 0.0
@@ -58,29 +81,53 @@ class Application:
         self._feed = Feed(store=store, clock=clock)
         self._feed.listen(self._follow_clock)
         self._housekeeping = Housekeeping(store=store, clock=clock)
-        self._gateway = StripeGateway(
-            api_key=settings.stripe_api_key.reveal(), api_base=settings.stripe_api_base
+        self._stripe = StripeConnection(
+            api_key=settings.stripe_api_key.reveal(),
+            api_base=settings.stripe_api_base,
+            patience=timings.patience,
         )
+        gateway, saved = StripeGateway(self._stripe), StripeMethods(self._stripe)
+        settlement = Settlement(
+            clock=clock, authentication_limit=settings.authentication_limit
+        )
+        customers = Customers(store=store, clock=clock, gateway=gateway)
+        self._operations = operations = Operations(
+            store=store,
+            clock=clock,
+            instance=str(uuid.uuid4()),
+            is_alone=settings.is_embedded,
+            encode_error=encode_error,
+            lease=timings.operation_lease,
+        )
+        operations.know(_works(operations, settlement, gateway, saved, customers, clock))
         source = StripeNotificationSource(
             secrets=[secret.reveal() for secret in settings.stripe_webhook_secrets],
             livemode=settings.livemode,
             sandbox=settings.uses_sandbox_key,
         )
-        intake = Intake(store=store, clock=clock, sources={Source.STRIPE: source})
-        writes = Writes(store=store, clock=clock, identify=development_caller)
+        intake = Intake(
+            store=store,
+            clock=clock,
+            sources={Source.STRIPE: source},
+            settlement=settlement,
+            operations=operations,
+        )
+        self._janitor = Janitor(
+            store=store,
+            clock=clock,
+            operations=operations,
+            intake=intake,
+            books=StripeBooks(self._stripe),
+            look_every=timings.look_every,
+            sweep_every=timings.sweep_every,
+        )
+        writes = Writes(
+            store=store, clock=clock, operations=operations, identify=development_caller
+        )
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         head = Gauge("boxoffice_log_head", "The newest position told to streams", registry=registry)
         head.set_function(lambda: self._feed.head)
-        self._payments = PaymentsServicer(
-            store=store,
-            clock=clock,
-            writes=writes,
-            gateway=self._gateway,
-            records=IntentRecords(
-                clock=clock, instance=str(uuid.uuid4()), is_alone=settings.is_embedded
-            ),
-        )
         self._grpc = GrpcServer(
             calls=Calls(CallMetrics(registry)),
             orders=OrdersServicer(
@@ -90,9 +137,19 @@ class Application:
                 feed=self._feed,
                 listen=self._feed.listen,
                 draining=self._draining,
-                leases=leases or LeasePolicy(),
+                leases=timings.leases,
+                settlement=settlement,
             ),
-            payments=self._payments,
+            payments=PaymentsServicer(
+                store=store,
+                clock=clock,
+                writes=writes,
+                gateway=gateway,
+                methods=saved,
+                customers=customers,
+                feed=self._feed,
+                settlement=settlement,
+            ),
             webhooks=WebhooksServicer(store=store, writes=writes, intake=intake),
         )
         self._http = HttpPort(
@@ -107,14 +164,16 @@ class Application:
         async with AsyncExitStack() as opened:
             await self._store.open()
             opened.push_async_callback(self._store.close)
-            opened.push_async_callback(self._gateway.close)
+            opened.push_async_callback(self._stripe.close)
             self._housekeeping.start()
             opened.push_async_callback(self._housekeeping.stop)
             await self._feed.start()
             opened.push_async_callback(self._feed.stop)
             # Read once the feed tells of every change, so that none falls in between.
             self._clock.set_offset(await self._store.read(lambda repo: repo.log.clock_offset()))
-            opened.push_async_callback(self._close_payments)
+            opened.push_async_callback(self._close_operations)
+            self._janitor.start()
+            opened.push_async_callback(self._janitor.stop)
             doors = await self._take_ports(opened)
             await self._grpc.start()
             self._opened = opened.pop_all()
@@ -146,10 +205,10 @@ class Application:
         self._feed.drain()
         await self._opened.aclose()
 
-    async def _close_payments(self) -> None:
+    async def _close_operations(self) -> None:
         try:
             async with asyncio.timeout_at(self._grace_end):
-                await self._payments.close()
+                await self._operations.close()
         except TimeoutError:
             # Stripe is silent and the grace is over. Whoever asked asks again, under the same key.
             pass
@@ -159,6 +218,48 @@ class Application:
         for record in records:
             if record.kind is RecordKind.CLOCK:
                 self._clock.set_offset(int(record.payload))
+
+
+def _works(
+    operations: Operations,
+    settlement: Settlement,
+    gateway: PaymentGateway,
+    saved: MethodGateway,
+    customers: Customers,
+    clock: Clock,
+) -> dict[str, Work[Any]]:
+    """Say how each kind of operation is done, by the name of its RPC or of the service's own."""
+    make_intent = intents.MakeIntent(
+        operations=operations, settlement=settlement, gateway=gateway, customers=customers
+    )
+    cancel = intents.CancelIntent(
+        operations=operations, settlement=settlement, gateway=gateway, clock=clock
+    )
+    return {
+        "CreatePaymentIntent": make_intent,
+        "ChargeUser": make_intent,
+        "CapturePayment": intents.CaptureIntent(
+            operations=operations, settlement=settlement, gateway=gateway
+        ),
+        "CancelPayment": cancel,
+        "CancelOrder": cancel,
+        "RefundPayment": refunds.MakeRefund(
+            operations=operations, settlement=settlement, gateway=gateway, clock=clock
+        ),
+        "CreateCharge": charges.MakeCharge(
+            operations=operations, settlement=settlement, gateway=gateway
+        ),
+        "CreateSetupIntent": methods.MakeSetupIntent(
+            operations=operations, gateway=saved, customers=customers
+        ),
+        "SavePaymentMethod": methods.SaveMethod(
+            operations=operations, gateway=saved, customers=customers, clock=clock
+        ),
+        "DetachPaymentMethod": methods.DetachMethod(
+            operations=operations, gateway=saved, clock=clock
+        ),
+        methods.LEARN_METHOD: methods.LearnMethod(gateway=saved, clock=clock),
+    }
 
 
 def development_caller(context: Context) -> str:

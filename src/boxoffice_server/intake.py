@@ -1,7 +1,8 @@
 """The one way in for vendor notifications, whichever door they came through."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 import structlog
 
@@ -11,15 +12,25 @@ from boxoffice_server.domain.ids import Prefix, new_id
 from boxoffice_server.domain.notification import (
     Notification,
     NotificationState,
+    PaymentTidings,
     Source,
     Tidings,
     VerifiedNotification,
 )
-from boxoffice_server.domain.order import Order
-from boxoffice_server.ports import NotificationSource, Repository, Store
-from boxoffice_server.settlement import settle
+from boxoffice_server.domain.order import Order, OrderStatus
+from boxoffice_server.domain.payment import Payment, PaymentFlow
+from boxoffice_server.domain.payment_method import MethodNews
+from boxoffice_server.domain.refund import DisputeNews, RefundNews
+from boxoffice_server.fail_points import FailPoint, reach, reach_async
+from boxoffice_server.operations.charges import charge_operation
+from boxoffice_server.operations.engine import Operations
+from boxoffice_server.operations.methods import hear, learn_operation
+from boxoffice_server.ports import NotificationFilter, NotificationSource, Repository, Store
+from boxoffice_server.settlement import Locked, Settled, Settlement, lock
 
 MAX_BODY_BYTES = 256 * 1024
+# How many notifications that have been waiting are applied at once.
+MOST_WAITING = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,33 +50,37 @@ class Intake:
     """
 
     def __init__(
-        self, *, store: Store, clock: BusinessClock, sources: Mapping[Source, NotificationSource]
+        self,
+        *,
+        store: Store,
+        clock: BusinessClock,
+        sources: Mapping[Source, NotificationSource],
+        settlement: Settlement,
+        operations: Operations,
     ) -> None:
         self._store = store
         self._clock = clock
         self._sources = sources
+        self._settlement = settlement
+        self._operations = operations
         self._log = structlog.get_logger(part="intake")
 
     async def deliver(self, source: Source, headers: Mapping[str, str], body: bytes) -> Delivered:
         """Take one notification; returns once it is durable."""
         vendor = self._sources[source]
         verified = vendor.verify(headers, body, now=self._clock.now())
+        return await self.take(verified)
+
+    async def take(self, verified: VerifiedNotification) -> Delivered:
+        """Keep and apply a notification that is known to be the vendor's."""
+        vendor = self._sources[verified.source]
         offset = vendor.clock_offset(verified)
         tidings = self._tidings(vendor, verified)
 
         def keep(repo: Repository) -> Delivered:
-            known = repo.notifications.by_vendor_event(source, verified.vendor_event_id)
-            if known is not None:
-                return Delivered(notification=known, duplicate=True)
-            received = self._received(verified)
-            if not repo.notifications.insert(received):
-                raise _KeptMeanwhileError
-            if offset is not None:
-                repo.log.append_clock(offset, self._clock.now())
-                moved = replace(received, state=NotificationState.APPLIED)
-                repo.notifications.update(moved)
-                return Delivered(notification=moved, duplicate=False)
-            return self._apply(repo, received, tidings)
+            delivered = self._keep(repo, verified, tidings, offset)
+            reach(FailPoint.KEEPING, verified.type)
+            return delivered
 
         try:
             delivered = await self._store.write(keep)
@@ -73,13 +88,53 @@ class Intake:
             delivered = await self._store.write(keep)
         if offset is not None and not delivered.duplicate:
             self._clock.set_offset(offset)
-        self._tell(delivered)
+        self.tell(delivered)
+        await reach_async(FailPoint.KEPT, verified.type)
         return delivered
+
+    def _keep(
+        self,
+        repo: Repository,
+        verified: VerifiedNotification,
+        tidings: Tidings | None,
+        offset: int | None,
+    ) -> Delivered:
+        known = repo.notifications.by_vendor_event(verified.source, verified.vendor_event_id)
+        if known is not None:
+            return Delivered(notification=known, duplicate=True)
+        received = self._received(verified)
+        if not repo.notifications.insert(received):
+            raise _KeptMeanwhileError
+        if offset is not None:
+            repo.log.append_clock(offset, self._clock.now())
+            moved = replace(received, state=NotificationState.APPLIED)
+            repo.notifications.update(moved)
+            return Delivered(notification=moved, duplicate=False)
+        return self._apply(repo, received, tidings)
 
     def reapply(self, repo: Repository, notification: Notification) -> Delivered:
         """Apply a kept notification again, inside a transaction that has locked it."""
         tidings = self._tidings(self._sources[notification.source], notification)
         return self._apply(repo, notification, tidings)
+
+    async def apply_waiting(self) -> int:
+        """Apply the notifications whose payment has become known; answers how many there were."""
+        wanted = NotificationFilter(state=NotificationState.WAITING)
+        waiting = await self._store.read(
+            lambda repo: repo.notifications.find(wanted, before_id="", limit=MOST_WAITING)
+        )
+        for each in waiting:
+            self.tell(await self._store.write(self._again(each.id)))
+        return len(waiting)
+
+    def _again(self, notification_id: str) -> Callable[[Repository], Delivered]:
+        def again(repo: Repository) -> Delivered:
+            kept = repo.notifications.get(notification_id, lock=True)
+            if kept is None:
+                raise AssertionError(f"notification {notification_id} is gone")
+            return self.reapply(repo, kept)
+
+        return again
 
     def _received(self, verified: VerifiedNotification) -> Notification:
         now = self._clock.now()
@@ -93,6 +148,8 @@ class Intake:
             receive_time=now,
             state=NotificationState.PARKED,
             order_id="",
+            payment_id="",
+            related_id="",
             body=verified.body,
         )
 
@@ -117,25 +174,91 @@ class Intake:
     def _apply(
         self, repo: Repository, notification: Notification, tidings: Tidings | None
     ) -> Delivered:
-        if tidings is None:
-            return Delivered(notification=notification, duplicate=False)
-        order = _find_order(repo, tidings)
-        if order is None:
-            kept = replace(notification, state=NotificationState.UNRELATED)
+        match tidings:
+            case None:
+                return Delivered(notification=notification, duplicate=False)
+            case MethodNews():
+                state = self._apply_method(repo, tidings)
+                kept = replace(notification, state=state)
+                repo.notifications.update(kept)
+                return Delivered(notification=kept, duplicate=False)
+            case PaymentTidings() | RefundNews() | DisputeNews():
+                return self._apply_to_payment(repo, notification, tidings)
+            case _:
+                assert_never(tidings)
+
+    def _apply_to_payment(
+        self,
+        repo: Repository,
+        notification: Notification,
+        tidings: PaymentTidings | RefundNews | DisputeNews,
+    ) -> Delivered:
+        locked = _find_payment(repo, tidings)
+        if locked is None:
+            related = tidings.stripe_payment_intent_id or tidings.stripe_charge_id
+            kept = replace(notification, state=NotificationState.UNRELATED, related_id=related)
             repo.notifications.update(kept)
             return Delivered(notification=kept, duplicate=False)
-        settled = settle(
-            repo,
-            order,
-            [tidings.fact],
-            clock=self._clock,
-            stripe_payment_intent_id=tidings.stripe_payment_intent_id,
+        settled = self._settle(repo, locked, tidings)
+        kept = replace(
+            notification,
+            state=NotificationState.APPLIED,
+            order_id=locked.payment.order_id,
+            payment_id=locked.payment.id,
         )
-        kept = replace(notification, state=NotificationState.APPLIED, order_id=order.id)
         repo.notifications.update(kept)
         return Delivered(notification=kept, duplicate=False, revived=settled.revived)
 
-    def _tell(self, delivered: Delivered) -> None:
+    def _settle(
+        self, repo: Repository, locked: Locked, tidings: PaymentTidings | RefundNews | DisputeNews
+    ) -> Settled:
+        match tidings:
+            case RefundNews():
+                return self._settlement.hear_refund(repo, locked, tidings)
+            case DisputeNews():
+                return self._settlement.hear_dispute(repo, locked, tidings)
+            case PaymentTidings():
+                settled = self._settlement.settle(
+                    repo,
+                    locked,
+                    [tidings.fact],
+                    stripe_payment_intent_id=tidings.stripe_payment_intent_id,
+                    stripe_charge_id=tidings.stripe_charge_id,
+                )
+                if tidings.chargeable_source_id:
+                    self._charge(repo, settled, tidings.chargeable_source_id)
+                return settled
+            case _:
+                assert_never(tidings)
+
+    def _charge(self, repo: Repository, settled: Settled, source_id: str) -> None:
+        """Have a Source charged for the order that it was made for, once this is committed."""
+        order = settled.order
+        if (
+            order is not None
+            and settled.payment.flow is PaymentFlow.LEGACY_CHARGE
+            and order.status in {OrderStatus.CREATED, OrderStatus.FAILED}
+        ):
+            now = self._clock.now()
+            self._operations.schedule(
+                repo,
+                charge_operation(order, source_id, id_=new_id(Prefix.OPERATION, now), now=now),
+            )
+
+    def _apply_method(self, repo: Repository, news: MethodNews) -> NotificationState:
+        """Keep what is said about a payment method of one of our users."""
+        owner = repo.customers.by_stripe_id(news.stripe_customer_id)
+        if owner is None:
+            return NotificationState.UNRELATED
+        now = self._clock.now()
+        if hear(repo, news, user_id=owner.user_id, now=now) is None:
+            self._operations.schedule(
+                repo, learn_operation(news, id_=new_id(Prefix.OPERATION, now), now=now)
+            )
+        return NotificationState.APPLIED
+
+    def tell(self, delivered: Delivered) -> None:
+        """Tell the log of a notification, and of what a person should look at."""
         kept = delivered.notification
         self._log.info(
             "notification",
@@ -144,6 +267,7 @@ class Intake:
             type=kept.type,
             state=kept.state,
             order_id=kept.order_id,
+            payment_id=kept.payment_id,
             duplicate=delivered.duplicate,
         )
         if delivered.revived:
@@ -154,31 +278,55 @@ class _KeptMeanwhileError(Exception):
     """Another transaction kept the same notification: read it back."""
 
 
-def _find_order(repo: Repository, tidings: Tidings) -> Order | None:
-    """Find and lock the order a notification belongs to; None if it is none of ours.
+def _find_payment(
+    repo: Repository, tidings: PaymentTidings | RefundNews | DisputeNews
+) -> Locked | None:
+    """Find and lock the payment a notification belongs to; None if it is none of ours.
 
-    The intent's id is proof. Where our own answer from the vendor is not in yet, the payment's id
-    in the metadata leads there, for we alone write it. What a customer's device may have written
-    counts only where amount, currency and payer agree.
+    The intent's id is proof, and so is the charge's. Where our own answer from the vendor is not in
+    yet, the payment's id in the metadata leads there, for we alone write it. What a customer's
+    device may have written counts only where amount, currency and payer agree.
     """
-    if tidings.stripe_payment_intent_id:
-        return _order_of_intent(repo, tidings)
-    order = repo.orders.get(tidings.order_id, lock=True) if tidings.order_id else None
-    if order is None or tidings.amount != order.price:
-        return None
-    return order if not tidings.untrusted or tidings.user_id == order.user_id else None
-
-
-def _order_of_intent(repo: Repository, tidings: Tidings) -> Order | None:
+    if isinstance(tidings, PaymentTidings):
+        payment = _of_tidings(repo, tidings)
+    else:
+        payment = _of_intent_or_charge(repo, tidings)
+        if payment is None and isinstance(tidings, RefundNews) and tidings.refund_id:
+            refund = repo.refunds.get(tidings.refund_id)
+            payment = repo.payments.get(refund.payment_id) if refund is not None else None
+    locked = lock(repo, payment.id) if payment is not None else None
+    # Looked at again under the lock: the payment may have learned its intent meanwhile.
     intent = tidings.stripe_payment_intent_id
-    payment = repo.payments.by_intent(intent)
-    if payment is None and tidings.payment_id:
+    if locked is not None and intent:
+        known = locked.payment.stripe_payment_intent_id
+        return locked if known in ("", intent) else None
+    return locked
+
+
+def _of_intent_or_charge(
+    repo: Repository, tidings: PaymentTidings | RefundNews | DisputeNews
+) -> Payment | None:
+    payment = None
+    if tidings.stripe_payment_intent_id:
+        payment = repo.payments.by_intent(tidings.stripe_payment_intent_id)
+    if payment is None and tidings.stripe_charge_id:
+        payment = repo.payments.by_charge(tidings.stripe_charge_id)
+    return payment
+
+
+def _of_tidings(repo: Repository, tidings: PaymentTidings) -> Payment | None:
+    payment = _of_intent_or_charge(repo, tidings)
+    if payment is None and tidings.payment_id and not tidings.untrusted:
         payment = repo.payments.get(tidings.payment_id)
+    if payment is None and tidings.order_id and not tidings.stripe_payment_intent_id:
+        order = repo.orders.get(tidings.order_id)
+        payment = _of_order(repo, order, tidings) if order is not None else None
     if payment is None or tidings.amount != payment.amount:
         return None
-    order = repo.orders.get(payment.order_id, lock=True)
-    # Read again under the order's lock: the payment may have learned its intent meanwhile.
-    payment = repo.payments.get(payment.id)
-    if payment is None or payment.stripe_payment_intent_id not in ("", intent):
+    return payment
+
+
+def _of_order(repo: Repository, order: Order, tidings: PaymentTidings) -> Payment | None:
+    if tidings.untrusted and tidings.user_id != order.user_id:
         return None
-    return order
+    return repo.payments.get(order.payment_id)

@@ -1,98 +1,295 @@
-"""How facts move an order: the one place where its payment, task, status and events change.
+"""How facts move a payment and its order: the one place where their state and events change.
 
-Runs inside a transaction, whoever learned the facts: a notification, an answer to our own call, or
-a worker. What to change is decided by pure functions of the domain.
+Runs inside a transaction, whoever learned the facts: a notification, an answer to our own call, a
+worker or a person. What to change is decided by pure functions of the domain.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from boxoffice_server.domain.ids import Prefix, new_id
-from boxoffice_server.domain.order import Order, OrderStatus, change, derive_status
-from boxoffice_server.domain.payment import Payment, PaymentFact, derive_state
-from boxoffice_server.domain.stream import Token
+from boxoffice_server.domain import order as orders
+from boxoffice_server.domain import payment as payments
+from boxoffice_server.domain import refund as refunds
+from boxoffice_server.domain.ids import Prefix, hashed_id, new_id
+from boxoffice_server.domain.order import PAID_STATUSES, ManualStatus, Order, OrderStatus
+from boxoffice_server.domain.payment import (
+    Payment,
+    PaymentFact,
+    PaymentFlow,
+    PaymentSignal,
+    PaymentStatus,
+)
+from boxoffice_server.domain.refund import Dispute, DisputeNews, Refund, RefundNews
 from boxoffice_server.domain.task import Task, TaskState
 from boxoffice_server.ports import Clock, Repository
+
+AUTHENTICATION_LIMIT = timedelta(hours=23)
+
+# These name the charge that holds or takes the money; a failed attempt's charge never does.
+_CHARGED = {
+    PaymentSignal.AUTHORISED,
+    PaymentSignal.CAPTURED,
+    PaymentSignal.LEGACY_CHARGE_PENDING,
+}
+
+_UNPAID = {OrderStatus.CREATED, OrderStatus.FAILED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locked:
+    """A payment and the order it pays for, if any, both locked to the end of the transaction."""
+
+    order: Order | None
+    payment: Payment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """An order and its payment as the facts leave them.
+    """A payment and its order as the facts leave them.
 
-    `token` lies behind the last event; None where nothing changed. `revived` says that money came
-    for an order that had been cancelled, which a person should look at.
+    `revived` says that money came for an order that had been cancelled, which a person should look
+    at.
     """
 
-    order: Order
+    order: Order | None
     payment: Payment
-    token: Token | None
-    revived: bool
+    revived: bool = False
 
 
-def settle(
-    repo: Repository,
-    order: Order,
-    facts: Iterable[PaymentFact],
-    *,
-    clock: Clock,
-    stripe_payment_intent_id: str = "",
-) -> Settled:
-    """Add facts to a locked order and bring everything about it up to date.
-
-    A payment that does not know its intent yet learns it here.
-    """
-    for fact in facts:
-        repo.orders.add_fact(order.id, fact)
-    known = repo.orders.facts(order.id)
-    payment = _settle_payment(repo, order, known, clock, stripe_payment_intent_id)
-    has_task = bool(order.product.task_function_name)
-    task = repo.tasks.by_order(order.id) if has_task else None
-    acknowledged = task is not None and task.state is TaskState.ACKNOWLEDGED
-    status = derive_status(known, task_started=acknowledged)
-    if status is OrderStatus.PAID and task is None and has_task:
-        repo.tasks.insert(_first_task(order, clock))
-
-    changed, token = order, None
-    for step in _steps(order, status):
-        event = change(changed, now=clock.now(), status=step, facts=known)
-        if event is not None:
-            changed = event.order
-            repo.orders.update(changed)
-            token = repo.log.append(event)
-    paid = {OrderStatus.PAID, OrderStatus.TASK_STARTED}
-    revived = order.status is OrderStatus.CANCELLED and changed.status in paid
-    return Settled(order=changed, payment=payment, token=token, revived=revived)
-
-
-def _settle_payment(
-    repo: Repository,
-    order: Order,
-    facts: list[PaymentFact],
-    clock: Clock,
-    stripe_payment_intent_id: str,
-) -> Payment:
-    payment = repo.payments.get(order.payment_id)
+def lock(repo: Repository, payment_id: str) -> Locked | None:
+    """Lock a payment, its order first; None if there is no such payment."""
+    payment = repo.payments.get(payment_id)
     if payment is None:
-        raise AssertionError(f"order {order.id} has no payment")
-    settled = replace(
-        payment,
-        state=derive_state(facts),
-        stripe_payment_intent_id=payment.stripe_payment_intent_id or stripe_payment_intent_id,
-    )
-    if settled == payment:
-        return payment
-    settled = replace(settled, update_time=clock.now())
-    repo.payments.update(settled)
-    return settled
+        return None
+    order = lock_order(repo, payment.order_id) if payment.order_id else None
+    payment = repo.payments.get(payment_id, lock=True)
+    if payment is None:
+        raise AssertionError(f"payment {payment_id} is gone")
+    return Locked(order=order, payment=payment)
 
 
-def _steps(order: Order, status: OrderStatus) -> list[OrderStatus]:
-    """Tell through which statuses an order goes; an order without a task starts by itself."""
-    if status is not OrderStatus.PAID or order.product.task_function_name:
+def lock_order(repo: Repository, order_id: str) -> Order:
+    """Lock an order that must be there."""
+    order = repo.orders.get(order_id, lock=True)
+    if order is None:
+        raise AssertionError(f"order {order_id} is gone")
+    return order
+
+
+class Settlement:
+    """Brings payments and orders up to date with what is known.
+
+    `authentication_limit` is how long a customer has to authenticate a payment that was tried off
+    session.
+    """
+
+    def __init__(
+        self, *, clock: Clock, authentication_limit: timedelta = AUTHENTICATION_LIMIT
+    ) -> None:
+        self._clock = clock
+        self._limit = authentication_limit
+
+    def settle(
+        self,
+        repo: Repository,
+        locked: Locked,
+        facts: Iterable[PaymentFact] = (),
+        *,
+        stripe_payment_intent_id: str = "",
+        stripe_charge_id: str = "",
+    ) -> Settled:
+        """Add facts to a locked payment and bring everything about it up to date.
+
+        A payment that does not know its intent or charge yet learns it here.
+        """
+        payment = locked.payment
+        added = list(facts)
+        for fact in added:
+            repo.payments.add_fact(payment.id, fact)
+        known = repo.payments.facts(payment.id)
+        changed = self._derived(payment, known)
+        if stripe_payment_intent_id and not payment.stripe_payment_intent_id:
+            changed = replace(changed, stripe_payment_intent_id=stripe_payment_intent_id)
+        charged = any(fact.signal in _CHARGED for fact in added)
+        if stripe_charge_id and (charged or not payment.stripe_charge_id):
+            changed = replace(changed, stripe_charge_id=stripe_charge_id)
+        if charged:
+            _release(repo, payment, changed)
+        return self._move(repo, locked, changed, known)
+
+    def hear_refund(self, repo: Repository, locked: Locked, news: RefundNews) -> Settled:
+        """Take in what the vendor says about a refund of a locked payment."""
+        payment, now = locked.payment, self._clock.now()
+        known = repo.refunds.by_stripe_id(news.stripe_refund_id)
+        if known is None and news.refund_id:
+            ours = repo.refunds.get(news.refund_id)
+            known = ours if ours is not None and ours.payment_id == payment.id else None
+        if known is None:
+            made = refunds.refund_elsewhere(
+                news, payment_id=payment.id, user_id=payment.user_id, now=now
+            )
+            repo.refunds.insert(made)
+            return self.refund_changed(repo, locked, made)
+        heard = refunds.hear_refund(known, news, now)
+        if heard == known:
+            return Settled(order=locked.order, payment=payment)
+        repo.refunds.update(heard)
+        return self.refund_changed(repo, locked, heard)
+
+    def refund_changed(self, repo: Repository, locked: Locked, refund: Refund) -> Settled:
+        """Bring a locked payment up to date with a refund that was made or changed."""
+        payment = locked.payment
+        made = repo.refunds.of_payment(payment.id)
+        changed = replace(
+            payment,
+            refunded=refunds.refunded_amount(made),
+            refund_time=refunds.full_refund_time(made, payment.captured),
+        )
+        known = repo.payments.facts(payment.id)
+        return self._move(repo, locked, changed, known, refund=refund)
+
+    def hear_dispute(self, repo: Repository, locked: Locked, news: DisputeNews) -> Settled:
+        """Take in what the vendor says about a dispute: it changes the payment only."""
+        payment, now = locked.payment, self._clock.now()
+        known = repo.disputes.get(hashed_id(Prefix.DISPUTE, news.stripe_dispute_id))
+        if known is None:
+            heard = refunds.new_dispute(
+                news, payment_id=payment.id, user_id=payment.user_id, now=now
+            )
+            repo.disputes.insert(heard)
+        else:
+            heard = refunds.hear_dispute(known, news, now)
+            if heard == known:
+                return Settled(order=locked.order, payment=payment)
+            repo.disputes.update(heard)
+        stands = any(each.stands for each in repo.disputes.of_payment(payment.id))
+        changed = replace(payment, disputed=stands)
+        return self._move(repo, locked, changed, repo.payments.facts(payment.id), dispute=heard)
+
+    def set_status(self, repo: Repository, locked: Locked, manual: ManualStatus) -> Settled:
+        """Set the status of a locked order by hand."""
+        known = repo.payments.facts(locked.payment.id)
+        return self._move(repo, locked, locked.payment, known, manual=manual)
+
+    def _derived(self, payment: Payment, known: list[PaymentFact]) -> Payment:
+        """Derive what follows from a payment's facts alone."""
+        state = payments.derive_state(known)
+        asked = payment.amount.amount
+        captured = payments.captured_amount(known, asked)
+        deadline = None
+        if state.status is PaymentStatus.REQUIRES_ACTION:
+            began = payments.authentication_time(known)
+            deadline = None if began is None else began + self._limit
+        return replace(
+            payment,
+            state=state,
+            captured=captured,
+            authorised=payments.authorised_amount(known, asked),
+            action_deadline=deadline,
+        )
+
+    def _move(
+        self,
+        repo: Repository,
+        locked: Locked,
+        changed: Payment,
+        known: list[PaymentFact],
+        *,
+        refund: Refund | None = None,
+        dispute: Dispute | None = None,
+        manual: ManualStatus | None = None,
+    ) -> Settled:
+        """Write a changed payment and what follows for its order, each change with its event."""
+        payment, now = locked.payment, self._clock.now()
+        if changed.captured != payment.captured and changed.refunded:
+            # A refund may be heard of before the capture it gives back.
+            made = repo.refunds.of_payment(payment.id)
+            full = refunds.full_refund_time(made, changed.captured)
+            changed = replace(changed, refund_time=full)
+        event = payments.change(payment, changed, now=now, refund=refund, dispute=dispute)
+        if event is not None:
+            payment = event.payment
+            repo.payments.update(payment)
+        order = locked.order
+        if order is None:
+            if event is not None:
+                repo.log.append(event)
+            return Settled(order=None, payment=payment)
+        moved = self._move_order(repo, order, payment, known, manual)
+        if event is not None:
+            repo.log.append(event)
+        revived = order.status is OrderStatus.CANCELLED and moved.status in PAID_STATUSES
+        # By hand it is meant.
+        return Settled(order=moved, payment=payment, revived=revived and manual is None)
+
+    def _move_order(
+        self,
+        repo: Repository,
+        order: Order,
+        payment: Payment,
+        known: list[PaymentFact],
+        manual: ManualStatus | None,
+    ) -> Order:
+        decided = order.manual if manual is None else (*order.manual, manual)
+        has_task = bool(order.product.task_function_name)
+        task = repo.tasks.by_order(order.id) if has_task else None
+        status = orders.derive_status(
+            known,
+            task_started=task is not None and task.state is TaskState.ACKNOWLEDGED,
+            manual=decided,
+            refund_time=payment.refund_time,
+        )
+        if has_task:
+            self._move_task(repo, order, task, status)
+        for step in _steps(order, status, payment.flow):
+            event = orders.change(
+                order, now=self._clock.now(), status=step, facts=known, manual=decided
+            )
+            if event is not None:
+                order = event.order
+                repo.orders.update(order)
+                repo.log.append(event)
+        return order
+
+    def _move_task(
+        self, repo: Repository, order: Order, task: Task | None, status: OrderStatus
+    ) -> None:
+        """Make the task of a paid order, and withdraw that of one which is not paid any more."""
+        if status is OrderStatus.PAID:
+            if task is None:
+                repo.tasks.insert(_first_task(order, self._clock))
+            elif task.state is TaskState.WITHDRAWN:
+                available = self._clock.real_now()
+                again = replace(task, state=TaskState.PENDING, available_time=available)
+                repo.tasks.update(again)
+        elif task is not None and task.state in {TaskState.PENDING, TaskState.OFFERED}:
+            repo.tasks.update(replace(task, state=TaskState.WITHDRAWN))
+
+
+def _release(repo: Repository, known: Payment, learned: Payment) -> None:
+    """Have what was heard of money before it was known whose it is applied again."""
+    if learned.stripe_payment_intent_id != known.stripe_payment_intent_id:
+        repo.notifications.release(learned.stripe_payment_intent_id)
+    if learned.stripe_charge_id != known.stripe_charge_id:
+        repo.notifications.release(learned.stripe_charge_id)
+
+
+def _steps(order: Order, status: OrderStatus, flow: PaymentFlow) -> list[OrderStatus]:
+    """Tell through which statuses an order goes.
+
+    An order without a task starts by itself, and a legacy one is charged before it is paid.
+    """
+    if status is not OrderStatus.PAID:
         return [status]
-    if order.status is OrderStatus.TASK_STARTED:
-        return [OrderStatus.TASK_STARTED]
-    return [OrderStatus.PAID, OrderStatus.TASK_STARTED]
+    steps = [status]
+    if not order.product.task_function_name:
+        if order.status is OrderStatus.TASK_STARTED:
+            return [OrderStatus.TASK_STARTED]
+        steps.append(OrderStatus.TASK_STARTED)
+    if flow is PaymentFlow.LEGACY_CHARGE and order.status in _UNPAID:
+        steps.insert(0, OrderStatus.CHARGE_CREATED)
+    return steps
 
 
 def _first_task(order: Order, clock: Clock) -> Task:

@@ -12,20 +12,18 @@ from google.protobuf import struct_pb2, timestamp_pb2
 
 from boxoffice.common.v1 import money_pb2
 from boxoffice.orders.v1 import orders_pb2
-from boxoffice.payments.v1 import payments_pb2
 from boxoffice.webhooks.v1 import webhooks_pb2
-from boxoffice_server.domain.errors import invalid_field
+from boxoffice_server.domain.errors import BoxofficeError, Reason, invalid_field
 from boxoffice_server.domain.money import Money
 from boxoffice_server.domain.notification import Notification, NotificationState, Source
-from boxoffice_server.domain.order import Order, OrderEvent, OrderEventType, OrderStatus
-from boxoffice_server.domain.payment import (
-    Payment,
-    PaymentFact,
-    PaymentFailure,
-    PaymentMethodType,
-    PaymentStatus,
-    PendingReason,
+from boxoffice_server.domain.order import (
+    ManualStatus,
+    Order,
+    OrderEvent,
+    OrderEventType,
+    OrderStatus,
 )
+from boxoffice_server.domain.payment import PaymentFact
 from boxoffice_server.domain.product import DataValue, Product, PropertyType, SchemaProperty
 from boxoffice_server.domain.task import Task, TaskState
 
@@ -47,16 +45,17 @@ def from_timestamp(stamp: timestamp_pb2.Timestamp, field: str) -> datetime:
         raise invalid_field(field, "must be a time from year 1 to 9999") from error
 
 
-def _enum_name(member: StrEnum, prefix: str) -> str:
+def enum_name(member: StrEnum, prefix: str) -> str:
+    """Name a domain's word as its enum does."""
     return f"{prefix}_{member.name}"
 
 
-def _member(type_: type[E], name: str, prefix: str, field: str) -> E:
+def member(type_: type[E], name: str, prefix: str, field: str) -> E:
     """Find the domain's word for an enum's name, or refuse one that is none of ours."""
     try:
         return type_[name.removeprefix(f"{prefix}_")]
     except KeyError as error:
-        known = ", ".join(_enum_name(each, prefix) for each in type_)
+        known = ", ".join(enum_name(each, prefix) for each in type_)
         raise invalid_field(field, f"must be one of {known}") from error
 
 
@@ -87,7 +86,7 @@ def to_product(product: Product) -> orders_pb2.Product:
     for each in product.schema:
         message.schema.properties.add(
             name=each.name,
-            type=orders_pb2.SchemaPropertyType.Value(_enum_name(each.type, "SCHEMA_PROPERTY_TYPE")),
+            type=orders_pb2.SchemaPropertyType.Value(enum_name(each.type, "SCHEMA_PROPERTY_TYPE")),
             required=each.required,
         )
     if product.delete_time is not None:
@@ -100,9 +99,9 @@ def from_schema(message: orders_pb2.ProductSchema) -> tuple[SchemaProperty, ...]
     return tuple(
         SchemaProperty(
             name=each.name,
-            type=_member(
+            type=member(
                 PropertyType,
-                _enum_text(orders_pb2.SchemaPropertyType, each.type),
+                enum_text(orders_pb2.SchemaPropertyType, each.type),
                 "SCHEMA_PROPERTY_TYPE",
                 f"product.schema.properties[{index}].type",
             ),
@@ -112,7 +111,7 @@ def from_schema(message: orders_pb2.ProductSchema) -> tuple[SchemaProperty, ...]
     )
 
 
-def _enum_text(enum: object, number: int) -> str:
+def enum_text(enum: object, number: int) -> str:
     """Name an enum's number; a number without a name stays a number, which no word matches."""
     try:
         return str(enum.Name(number))  # type: ignore[attr-defined]  # every generated enum has it
@@ -160,12 +159,22 @@ def to_order(order: Order) -> orders_pb2.Order:
         etag=str(order.version),
         create_time=to_timestamp(order.create_time),
         update_time=to_timestamp(order.update_time),
+        manual_statuses=[_to_manual_status(each) for each in order.manual],
+    )
+
+
+def _to_manual_status(manual: ManualStatus) -> orders_pb2.ManualStatus:
+    return orders_pb2.ManualStatus(
+        status=to_order_status(manual.status),
+        reason=manual.reason,
+        actor=manual.actor,
+        create_time=to_timestamp(manual.create_time),
     )
 
 
 def to_order_status(status: OrderStatus) -> orders_pb2.OrderStatus.ValueType:
     """Write an order's status."""
-    return orders_pb2.OrderStatus.Value(_enum_name(status, "ORDER_STATUS"))
+    return orders_pb2.OrderStatus.Value(enum_name(status, "ORDER_STATUS"))
 
 
 def from_order_statuses(
@@ -173,9 +182,9 @@ def from_order_statuses(
 ) -> tuple[OrderStatus, ...]:
     """Read the statuses of a filter."""
     return tuple(
-        _member(
+        member(
             OrderStatus,
-            _enum_text(orders_pb2.OrderStatus, number),
+            enum_text(orders_pb2.OrderStatus, number),
             "ORDER_STATUS",
             f"{field}[{index}]",
         )
@@ -208,14 +217,7 @@ def to_order_event(event: OrderEvent) -> orders_pb2.OrderEvent:
 
 
 def _order_event_type(type_: OrderEventType) -> str:
-    return _enum_name(type_, "ORDER_EVENT_TYPE")
-
-
-def encode_event(event: OrderEvent | Product) -> bytes:
-    """Serialise an event as the log keeps it and streams tell it."""
-    if isinstance(event, OrderEvent):
-        return to_order_event(event).SerializeToString()
-    return to_product(event).SerializeToString()
+    return enum_name(type_, "ORDER_EVENT_TYPE")
 
 
 def to_task(task: Task) -> orders_pb2.Task:
@@ -227,7 +229,7 @@ def to_task(task: Task) -> orders_pb2.Task:
         order_id=task.order_id,
         function_name=task.function_name,
         priority=task.priority,
-        state=orders_pb2.TaskState.Value(_enum_name(task.state, "TASK_STATE")),
+        state=orders_pb2.TaskState.Value(enum_name(task.state, "TASK_STATE")),
         attempts=task.attempts,
         worker_id=task.worker_id,
         available_time=to_timestamp(available),
@@ -243,59 +245,11 @@ def from_task_states(
 ) -> tuple[TaskState, ...]:
     """Read the states of a filter."""
     return tuple(
-        _member(
-            TaskState, _enum_text(orders_pb2.TaskState, number), "TASK_STATE", f"{field}[{index}]"
+        member(
+            TaskState, enum_text(orders_pb2.TaskState, number), "TASK_STATE", f"{field}[{index}]"
         )
         for index, number in enumerate(numbers)
     )
-
-
-def to_payment(payment: Payment) -> payments_pb2.Payment:
-    """Write a payment."""
-    state = payment.state
-    return payments_pb2.Payment(
-        id=payment.id,
-        user_id=payment.user_id,
-        order_id=payment.order_id,
-        amount=to_money(payment.amount),
-        status=payments_pb2.PaymentStatus.Value(_payment_status(state.status)),
-        pending_reason=_to_pending_reason(state.pending_reason),
-        payment_method_type=payments_pb2.PaymentMethodType.Value(
-            _enum_name(payment.method_type, "PAYMENT_METHOD_TYPE")
-        ),
-        stripe_payment_intent_id=payment.stripe_payment_intent_id,
-        last_error=_to_payment_error(state.last_failure),
-        create_time=to_timestamp(payment.create_time),
-        update_time=to_timestamp(payment.update_time),
-    )
-
-
-def _payment_status(status: PaymentStatus) -> str:
-    return _enum_name(status, "PAYMENT_STATUS")
-
-
-def _to_pending_reason(reason: PendingReason | None) -> payments_pb2.PendingReason.ValueType:
-    if reason is None:
-        return payments_pb2.PENDING_REASON_UNSPECIFIED
-    return payments_pb2.PendingReason.Value(_enum_name(reason, "PENDING_REASON"))
-
-
-def _to_payment_error(failure: PaymentFailure | None) -> payments_pb2.PaymentError | None:
-    if failure is None:
-        return None
-    return payments_pb2.PaymentError(
-        code=failure.code, decline_code=failure.decline_code, message=failure.message
-    )
-
-
-def from_payment_method_type(
-    number: payments_pb2.PaymentMethodType.ValueType, field: str
-) -> PaymentMethodType:
-    """Read how a customer pays; card where nothing is said."""
-    if number == payments_pb2.PAYMENT_METHOD_TYPE_UNSPECIFIED:
-        return PaymentMethodType.CARD
-    name = _enum_text(payments_pb2.PaymentMethodType, number)
-    return _member(PaymentMethodType, name, "PAYMENT_METHOD_TYPE", field)
 
 
 def to_notification(notification: Notification) -> webhooks_pb2.Notification:
@@ -303,15 +257,16 @@ def to_notification(notification: Notification) -> webhooks_pb2.Notification:
     return webhooks_pb2.Notification(
         id=notification.id,
         source=webhooks_pb2.NotificationSource.Value(
-            _enum_name(notification.source, "NOTIFICATION_SOURCE")
+            enum_name(notification.source, "NOTIFICATION_SOURCE")
         ),
         vendor_event_id=notification.vendor_event_id,
         type=notification.type,
         state=webhooks_pb2.NotificationState.Value(
-            _enum_name(notification.state, "NOTIFICATION_STATE")
+            enum_name(notification.state, "NOTIFICATION_STATE")
         ),
         resource_id=notification.resource_id,
         order_id=notification.order_id,
+        payment_id=notification.payment_id,
         event_time=to_timestamp(notification.event_time),
         receive_time=to_timestamp(notification.receive_time),
     )
@@ -321,13 +276,22 @@ def from_notification_source(
     number: webhooks_pb2.NotificationSource.ValueType, field: str
 ) -> Source:
     """Read a vendor's name."""
-    name = _enum_text(webhooks_pb2.NotificationSource, number)
-    return _member(Source, name, "NOTIFICATION_SOURCE", field)
+    name = enum_text(webhooks_pb2.NotificationSource, number)
+    return member(Source, name, "NOTIFICATION_SOURCE", field)
 
 
 def from_notification_state(
     number: webhooks_pb2.NotificationState.ValueType, field: str
 ) -> NotificationState:
     """Read the state of a filter."""
-    name = _enum_text(webhooks_pb2.NotificationState, number)
-    return _member(NotificationState, name, "NOTIFICATION_STATE", field)
+    name = enum_text(webhooks_pb2.NotificationState, number)
+    return member(NotificationState, name, "NOTIFICATION_STATE", field)
+
+
+def order_not_found(order_id: str) -> BoxofficeError:
+    """Refuse an order that is not there."""
+    return BoxofficeError(
+        Reason.ORDER_NOT_FOUND,
+        f"there is no order {order_id}",
+        metadata={"order_id": order_id},
+    )

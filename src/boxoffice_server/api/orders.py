@@ -6,25 +6,26 @@ from boxoffice.orders.v1 import orders_pb2 as pb
 from boxoffice.orders.v1 import orders_pb2_grpc
 from boxoffice_server.api import convert
 from boxoffice_server.api.context import Context
+from boxoffice_server.api.order_changes import OrderChangeMethods
 from boxoffice_server.api.pages import read_page
 from boxoffice_server.api.products import ProductMethods, check_etag, mask_violations
 from boxoffice_server.api.requests import Faults
 from boxoffice_server.api.tasks import Listen, TaskMethods
 from boxoffice_server.api.watch import watch
 from boxoffice_server.api.writes import Writes
-from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.order import Order, change
 from boxoffice_server.domain.stream import LogFilter, RecordKind
 from boxoffice_server.domain.task import LeasePolicy
 from boxoffice_server.domain.text import tag_violations
 from boxoffice_server.ports import Clock, FrameSource, OrderFilter, Repository, Store
+from boxoffice_server.settlement import Settlement
 
 MOST_ORDER_IDS = 500
 
 
 # grpc.aio takes coroutines that write their stream themselves; the generated types don't say so.
 class OrdersServicer(  # type: ignore[misc]
-    ProductMethods, TaskMethods, orders_pb2_grpc.OrdersServiceServicer
+    ProductMethods, OrderChangeMethods, TaskMethods, orders_pb2_grpc.OrdersServiceServicer
 ):
     """Products, orders and tasks over gRPC."""
 
@@ -38,10 +39,20 @@ class OrdersServicer(  # type: ignore[misc]
         listen: Listen,
         draining: asyncio.Event,
         leases: LeasePolicy,
+        settlement: Settlement,
     ) -> None:
         ProductMethods.__init__(self, store=store, clock=clock, writes=writes)
+        OrderChangeMethods.__init__(
+            self, store=store, clock=clock, writes=writes, settlement=settlement
+        )
         TaskMethods.__init__(
-            self, store=store, clock=clock, listen=listen, draining=draining, leases=leases
+            self,
+            store=store,
+            clock=clock,
+            listen=listen,
+            draining=draining,
+            leases=leases,
+            settlement=settlement,
         )
         self._feed = feed
 
@@ -52,7 +63,7 @@ class OrdersServicer(  # type: ignore[misc]
         faults.refuse()
         order = await self._store.read(lambda repo: repo.orders.get(request.order_id))
         if order is None:
-            raise _order_not_found(request.order_id)
+            raise convert.order_not_found(request.order_id)
         return pb.GetOrderResponse(order=convert.to_order(order))
 
     async def ListOrders(
@@ -88,17 +99,15 @@ class OrdersServicer(  # type: ignore[misc]
         def update(repo: Repository) -> pb.UpdateOrderResponse:
             order = repo.orders.get(request.order.id, lock=True)
             if order is None:
-                raise _order_not_found(request.order.id)
+                raise convert.order_not_found(request.order.id)
             check_etag(request.order.etag, order.version)
             event = change(order, now=self._clock.now(), tags=tuple(request.order.tags))
-            if event is None:
-                token = repo.log.bounds().head_token()
-            else:
+            if event is not None:
                 order = event.order
                 repo.orders.update(order)
-                token = repo.log.append(event)
+                repo.log.append(event)
             return pb.UpdateOrderResponse(
-                order=convert.to_order(order), resume_token=token.encode()
+                order=convert.to_order(order), resume_token=repo.log.here().encode()
             )
 
         return await self._writes.once(key, request, pb.UpdateOrderResponse, update)
@@ -147,12 +156,4 @@ def _read_filter(request: pb.ListOrdersRequest) -> OrderFilter:
         tag=request.tag,
         from_time=from_time,
         until_time=until_time,
-    )
-
-
-def _order_not_found(order_id: str) -> BoxofficeError:
-    return BoxofficeError(
-        Reason.ORDER_NOT_FOUND,
-        f"there is no order {order_id}",
-        metadata={"order_id": order_id},
     )

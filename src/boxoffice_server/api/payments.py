@@ -1,60 +1,60 @@
-"""PaymentsService: money that is asked for through the payment gateway."""
+"""PaymentsService: payments that are made, captured and cancelled; with them the whole servicer."""
 
-import asyncio
-from datetime import timedelta
 from functools import partial
-
-import structlog
-from google.rpc import status_pb2
 
 from boxoffice.payments.v1 import payments_pb2 as pb
 from boxoffice.payments.v1 import payments_pb2_grpc
-from boxoffice_server.api import convert
+from boxoffice_server.api import convert, convert_payments
 from boxoffice_server.api.context import Context
-from boxoffice_server.api.errors import from_status, to_status
-from boxoffice_server.api.intent_records import IntentRecords, Recorded, finish, let_go
+from boxoffice_server.api.payment_methods import PaymentMethodMethods
+from boxoffice_server.api.payment_reads import PaymentReadMethods
+from boxoffice_server.api.refunds import RefundMethods
 from boxoffice_server.api.requests import Faults
+from boxoffice_server.api.sales import new_order, sale_faults
 from boxoffice_server.api.writes import Writes
-from boxoffice_server.domain.errors import BoxofficeError, Reason
-from boxoffice_server.domain.ids import Prefix, hashed_id
-from boxoffice_server.domain.money import is_currency_code
+from boxoffice_server.domain import order as orders
+from boxoffice_server.domain import payment as payments
+from boxoffice_server.domain.errors import BoxofficeError, Reason, invalid_field
+from boxoffice_server.domain.ids import Prefix, new_id
+from boxoffice_server.domain.money import DEFAULT_CURRENCY, Money, price_violations
 from boxoffice_server.domain.payment import (
-    Customer,
-    FactOrigin,
+    CaptureMethod,
     Payment,
-    PaymentFact,
-    PaymentFailure,
     PaymentMethodType,
-    PaymentSignal,
     PaymentStatus,
+    PendingReason,
+    Reuse,
+    derive_state,
 )
-from boxoffice_server.domain.text import tag_violations
-from boxoffice_server.own_tasks import OwnTasks
+from boxoffice_server.domain.payment_method import PaymentMethod
+from boxoffice_server.domain.text import text_violations
+from boxoffice_server.operations.charges import CREATE_CHARGE
+from boxoffice_server.operations.customers import Customers
+from boxoffice_server.operations.engine import check_settled
+from boxoffice_server.operations.intents import IntentJob, a_payment
 from boxoffice_server.ports import (
     Clock,
-    IntentAnswer,
-    IntentRequest,
+    FrameSource,
+    MethodGateway,
     Operation,
-    OperationKey,
     PaymentGateway,
     Repository,
     Store,
 )
-from boxoffice_server.settlement import Settled, settle
+from boxoffice_server.settlement import Locked, Settlement, lock, lock_order
 
-# How often a call looks whether the other one with its request id has ended.
-FIRST_LOOK_SECONDS = 0.05
-MOST_LOOK_SECONDS = 1.0
-# How long before its deadline a call gives up waiting for the other one.
-MARGIN_SECONDS = 0.5
+MOST_DESCRIPTION = 500
+_ENDED = {pb.PAYMENT_STATUS_COMPLETE, pb.PAYMENT_STATUS_CANCELLED}
 
 
-class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
-    """Payments over gRPC.
-
-    What was asked of the vendor runs in tasks of the servicer's own, which no caller can cancel;
-    `close` waits for them.
-    """
+# grpc.aio takes coroutines that write their stream themselves; the generated types don't say so.
+class PaymentsServicer(  # type: ignore[misc]
+    PaymentReadMethods,
+    RefundMethods,
+    PaymentMethodMethods,
+    payments_pb2_grpc.PaymentsServiceServicer,
+):
+    """Payments over gRPC."""
 
     def __init__(
         self,
@@ -63,213 +63,369 @@ class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
         clock: Clock,
         writes: Writes,
         gateway: PaymentGateway,
-        records: IntentRecords,
+        methods: MethodGateway,
+        customers: Customers,
+        feed: FrameSource,
+        settlement: Settlement,
     ) -> None:
-        self._store = store
-        self._clock = clock
-        self._writes = writes
-        self._gateway = gateway
-        self._records = records
-        self._log = structlog.get_logger(part="payments")
-        self._own = OwnTasks(self._tell_unheard)
-
-    async def close(self) -> None:
-        """Wait for everything that was asked of the vendor."""
-        await self._own.finish()
+        PaymentReadMethods.__init__(self, store=store, gateway=gateway, feed=feed)
+        RefundMethods.__init__(
+            self, store=store, clock=clock, writes=writes, settlement=settlement
+        )
+        PaymentMethodMethods.__init__(
+            self, store=store, clock=clock, writes=writes, gateway=methods, customers=customers
+        )
 
     async def CreatePaymentIntent(
         self, request: pb.CreatePaymentIntentRequest, context: Context
     ) -> pb.CreatePaymentIntentResponse:
-        method_type = _check(request)
+        wanted = _read_intent(request)
         key = self._writes.key(request.request_id, "CreatePaymentIntent", context)
-        record = partial(self._records.record, key=key, request=request, method_type=method_type)
-        recorded = await self._when_mine(record, key, context)
-        if recorded.operation.answer is not None:
-            return await self._replay(recorded.operation)
-        return await self._own.run(self._ask(recorded))
+        jobs: list[IntentJob] = []
 
-    async def _when_mine(
-        self, record: partial[Recorded], key: OperationKey, context: Context
-    ) -> Recorded:
-        """Record, and wait while another call with this request id is at work."""
-        pause = FIRST_LOOK_SECONDS
-        loop = asyncio.get_running_loop()
-        # Calls without a deadline get one of 30 s from the interceptor.
-        give_up = loop.time() + min(context.time_remaining() or 30.0, 30.0) - MARGIN_SECONDS
-        while True:
-            recorded = await self._store.write(record)
-            if recorded.mine or recorded.operation.answer is not None:
-                return recorded
-            if loop.time() + pause > give_up:
-                raise BoxofficeError(
-                    Reason.IN_PROGRESS,
-                    f"a call with request id {key.request_id} is still running",
-                    metadata={"request_id": key.request_id},
-                    retry_after=timedelta(seconds=1),
-                )
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, MOST_LOOK_SECONDS)
+        def record(repo: Repository, operation: Operation) -> IntentJob:
+            order = new_order(
+                repo,
+                request,
+                created_by=key.caller,
+                payment_id=operation.resource_id,
+                now=operation.create_time,
+            )
+            payments.check_currency(wanted.method_type, order.price.currency)
+            method = self.usable_method(repo, request, request.user_id)
+            payment = Payment(
+                id=order.payment_id,
+                user_id=order.user_id,
+                order_id=order.id,
+                created_by=key.caller,
+                description=request.description or order.product.name,
+                amount=order.price,
+                method_type=wanted.method_type,
+                capture_method=wanted.capture_method,
+                reuse=wanted.reuse,
+                off_session=request.off_session,
+                payment_method_id=method.id if method else "",
+                state=derive_state(()),
+                create_time=order.create_time,
+                update_time=order.create_time,
+            )
+            repo.orders.insert(order)
+            repo.log.append(orders.created(order))
+            jobs.append(self._record_payment(repo, payment, method))
+            return jobs[-1]
 
-    def _tell_unheard(self, error: BaseException) -> None:
-        self._log.warning("a call failed after its caller had left", exc_info=error)
+        def answer(repo: Repository, operation: Operation) -> pb.CreatePaymentIntentResponse:
+            payment = a_payment(repo, operation.resource_id)
+            order = repo.orders.get(payment.order_id)
+            if order is None:
+                raise AssertionError(f"order {payment.order_id} is gone")
+            return pb.CreatePaymentIntentResponse(
+                order=convert.to_order(order),
+                payment=convert_payments.to_payment(payment),
+                resume_token=repo.log.here().encode(),
+            )
 
-    async def _ask(self, recorded: Recorded) -> pb.CreatePaymentIntentResponse:
-        """Ask the vendor for what was recorded, and record what it said."""
-        payment = recorded.payment
-        try:
-            answer = await self._intent(recorded)
-        except BoxofficeError as error:
-            refusal = _about(error, payment)
-            if error.reason is Reason.VENDOR_REFUSED:
-                await self._store.write(partial(self._refused, recorded=recorded, error=refusal))
-            else:
-                await self._store.write(partial(let_go, recorded=recorded))
-            raise refusal from error
-        response = await self._store.write(
-            partial(self._answered, recorded=recorded, answer=answer)
-        )
-        response.client_secret = answer.client_secret
-        return response
-
-    async def _intent(self, recorded: Recorded) -> IntentAnswer:
-        """Have the vendor make the intent; or read it, where a notification has told of it.
-
-        The vendor forgets keys after a day and repeats a failure that it kept under one, so what is
-        known to be there is never asked for again.
-        """
-        payment = recorded.payment
-        if payment.stripe_payment_intent_id:
-            return await self._gateway.read_intent(payment.stripe_payment_intent_id)
-        customer_id = await self._stripe_customer(recorded.customer)
-        return await self._gateway.create_intent(
-            IntentRequest(payment=payment, stripe_customer_id=customer_id)
-        )
-
-    async def _stripe_customer(self, customer: Customer) -> str:
-        """Answer the vendor's id of who pays; made at the user's first payment."""
-        if customer.stripe_customer_id:
-            return customer.stripe_customer_id
-        made = await self._gateway.create_customer(customer)
-        await self._store.write(
-            lambda repo: repo.payments.set_stripe_customer(customer.user_id, made)
-        )
-        return made
-
-    def _answered(
-        self, repo: Repository, *, recorded: Recorded, answer: IntentAnswer
-    ) -> pb.CreatePaymentIntentResponse:
-        settled = self._settle(
-            repo, recorded, answer.fact, stripe_payment_intent_id=answer.stripe_payment_intent_id
-        )
-        operation = repo.operations.get(recorded.operation.key, lock=True)
-        if operation is None:
-            raise AssertionError("an operation that is there can be read")
-        if operation.answer is not None and not operation.failed:
-            # Another instance took the work up and was faster; its answer is the answer.
-            return pb.CreatePaymentIntentResponse.FromString(operation.answer)
-        token = settled.token or recorded.token or repo.log.bounds().head_token()
-        response = pb.CreatePaymentIntentResponse(
-            order=convert.to_order(settled.order),
-            payment=convert.to_payment(settled.payment),
-            resume_token=token.encode(),
-        )
-        finish(repo, recorded.operation, response.SerializeToString(), failed=False)
-        return response
-
-    def _refused(self, repo: Repository, *, recorded: Recorded, error: BoxofficeError) -> None:
-        refusal = PaymentFact(
-            id=hashed_id(Prefix.EVENT, recorded.payment.id, "refused"),
-            origin=FactOrigin.ANSWER,
-            type="refused",
-            resource_type="payment",
-            resource_id=recorded.payment.id,
-            event_time=recorded.payment.create_time,
-            signal=PaymentSignal.REFUSED,
-            failure=PaymentFailure(
-                code=error.metadata.get("vendor_code", ""), decline_code="", message=error.message
+        response = await self.with_method(
+            request,
+            partial(
+                self._writes.through,
+                context,
+                key,
+                request,
+                pb.CreatePaymentIntentResponse,
+                resource_id=new_id(Prefix.PAYMENT, self._clock.now()),
+                record=record,
+                answer=answer,
             ),
         )
-        self._settle(repo, recorded, refusal)
-        finish(repo, recorded.operation, to_status(error).SerializeToString(), failed=True)
-
-    def _settle(
-        self,
-        repo: Repository,
-        recorded: Recorded,
-        fact: PaymentFact,
-        *,
-        stripe_payment_intent_id: str = "",
-    ) -> Settled:
-        order = repo.orders.get(recorded.order.id, lock=True)
-        if order is None:
-            raise AssertionError(f"order {recorded.order.id} is gone")
-        return settle(
-            repo,
-            order,
-            [fact],
-            clock=self._clock,
-            stripe_payment_intent_id=stripe_payment_intent_id,
-        )
-
-    async def _replay(self, operation: Operation) -> pb.CreatePaymentIntentResponse:
-        """Answer what was answered before. The client secret is read again, never stored."""
-        if operation.answer is None:
-            raise AssertionError("only an answered operation is replayed")
-        if operation.failed:
-            raise from_status(status_pb2.Status.FromString(operation.answer))
-        response = pb.CreatePaymentIntentResponse.FromString(operation.answer)
-        payment = await self._store.read(lambda repo: repo.payments.get(response.payment.id))
-        response.client_secret = await self._client_secret(payment) if payment else ""
+        fresh = bool(jobs) and jobs[-1].payment.id == response.payment.id
+        secret = jobs[-1].client_secret if fresh else ""
+        if not secret:
+            payment_id = response.payment.id
+            payment = await self._store.read(lambda repo: a_payment(repo, payment_id))
+            secret = await self._client_secret(payment)
+        elif response.payment.status in _ENDED:
+            secret = ""
+        response.client_secret = secret
         return response
 
-    async def GetPayment(
-        self, request: pb.GetPaymentRequest, context: Context
-    ) -> pb.GetPaymentResponse:
-        del context
-        faults = Faults()
-        faults.id(request.payment_id, "payment_id")
-        faults.refuse()
-        payment = await self._store.read(lambda repo: repo.payments.get(request.payment_id))
-        if payment is None:
-            raise BoxofficeError(
-                Reason.PAYMENT_NOT_FOUND,
-                f"there is no payment {request.payment_id}",
-                metadata={"payment_id": request.payment_id},
-            )
-        return pb.GetPaymentResponse(
-            payment=convert.to_payment(payment),
-            client_secret=await self._client_secret(payment),
+    def _record_payment(
+        self, repo: Repository, payment: Payment, method: PaymentMethod | None
+    ) -> IntentJob:
+        repo.payments.insert(payment)
+        repo.log.append(payments.created(payment))
+        return IntentJob(
+            payment=payment,
+            customer=self._customers.keep(repo, payment.user_id),
+            stripe_payment_method_id=method.stripe_payment_method_id if method else "",
         )
 
-    async def _client_secret(self, payment: Payment) -> str:
-        """Read the client secret from the vendor while the customer can still use it."""
-        ended = payment.state.status in {PaymentStatus.COMPLETE, PaymentStatus.CANCELLED}
-        if ended or not payment.stripe_payment_intent_id:
-            return ""
-        answer = await self._gateway.read_intent(payment.stripe_payment_intent_id)
-        return answer.client_secret
+    async def ChargeUser(
+        self, request: pb.ChargeUserRequest, context: Context
+    ) -> pb.ChargeUserResponse:
+        amount = _read_charge(request)
+        key = self._writes.key(request.request_id, "ChargeUser", context)
+
+        def record(repo: Repository, operation: Operation) -> IntentJob:
+            method = self.usable_method(repo, request, request.user_id)
+            if method is None:
+                raise AssertionError("a charge without a payment method is refused before")
+            payment = Payment(
+                id=operation.resource_id,
+                user_id=request.user_id,
+                order_id="",
+                created_by=key.caller,
+                description=request.description,
+                amount=amount,
+                off_session=True,
+                payment_method_id=method.id,
+                state=derive_state(()),
+                create_time=operation.create_time,
+                update_time=operation.create_time,
+            )
+            return self._record_payment(repo, payment, method)
+
+        def answer(
+            repo: Repository, operation: Operation
+        ) -> pb.ChargeUserResponse | BoxofficeError:
+            payment = a_payment(repo, operation.resource_id)
+            refusal = _not_charged(payment)
+            return refusal or pb.ChargeUserResponse(
+                payment=convert_payments.to_payment(payment), resume_token=repo.log.here().encode()
+            )
+
+        return await self.with_method(
+            request,
+            partial(
+                self._writes.through,
+                context,
+                key,
+                request,
+                pb.ChargeUserResponse,
+                resource_id=new_id(Prefix.PAYMENT, self._clock.now()),
+                record=record,
+                answer=answer,
+            ),
+        )
+
+    async def CapturePayment(
+        self, request: pb.CapturePaymentRequest, context: Context
+    ) -> pb.CapturePaymentResponse:
+        amount = None
+        faults = Faults()
+        faults.request_id(request.request_id)
+        faults.id(request.payment_id, "payment_id")
+        faults.refuse()
+        if request.HasField("amount"):
+            amount = convert_payments.from_amount(request.amount, "amount")
+        key = self._writes.key(request.request_id, "CapturePayment", context)
+
+        def record(repo: Repository, operation: Operation) -> Payment:
+            payment = _locked(repo, request.payment_id).payment
+            check_settled(repo, payment.id, but=operation.id)
+            payments.check_capturable(payment, amount)
+            return payment
+
+        def answer(
+            repo: Repository, operation: Operation
+        ) -> pb.CapturePaymentResponse | BoxofficeError:
+            payment = a_payment(repo, operation.resource_id)
+            if not payment.captured:
+                return payments.wrong_status(
+                    payment, Reason.PAYMENT_NOT_CAPTURABLE, "holds no money to capture"
+                )
+            return pb.CapturePaymentResponse(
+                payment=convert_payments.to_payment(payment), resume_token=repo.log.here().encode()
+            )
+
+        return await self._writes.through(
+            context,
+            key,
+            request,
+            pb.CapturePaymentResponse,
+            resource_id=request.payment_id,
+            details={} if amount is None else {"amount": str(amount)},
+            record=record,
+            answer=answer,
+        )
+
+    async def CancelPayment(
+        self, request: pb.CancelPaymentRequest, context: Context
+    ) -> pb.CancelPaymentResponse:
+        faults = Faults()
+        faults.request_id(request.request_id)
+        faults.id(request.payment_id, "payment_id")
+        faults.refuse()
+        key = self._writes.key(request.request_id, "CancelPayment", context)
+
+        def record(repo: Repository, operation: Operation) -> Payment:
+            payment = _locked(repo, request.payment_id).payment
+            check_settled(repo, payment.id, but=operation.id)
+            payments.check_cancellable(payment)
+            return payment
+
+        def answer(
+            repo: Repository, operation: Operation
+        ) -> pb.CancelPaymentResponse | BoxofficeError:
+            payment = a_payment(repo, operation.resource_id)
+            if payment.state.status is not PaymentStatus.CANCELLED:
+                return payments.wrong_status(
+                    payment, Reason.PAYMENT_NOT_CANCELLABLE, "can't be cancelled"
+                )
+            return pb.CancelPaymentResponse(
+                payment=convert_payments.to_payment(payment), resume_token=repo.log.here().encode()
+            )
+
+        return await self._writes.through(
+            context,
+            key,
+            request,
+            pb.CancelPaymentResponse,
+            resource_id=request.payment_id,
+            record=record,
+            answer=answer,
+        )
+
+    async def CreateCharge(
+        self, request: pb.CreateChargeRequest, context: Context
+    ) -> pb.CreateChargeResponse:
+        faults = Faults()
+        faults.request_id(request.request_id)
+        faults.id(request.order_id, "order_id")
+        faults.stripe_id(request.stripe_source_id, "stripe_source_id")
+        faults.refuse()
+        key = self._writes.key(request.request_id, CREATE_CHARGE, context)
+        order = await self._store.read(lambda repo: repo.orders.get(request.order_id))
+        if order is None:
+            raise convert.order_not_found(request.order_id)
+
+        def record(repo: Repository, operation: Operation) -> Payment:
+            locked = _locked(repo, operation.resource_id)
+            check_settled(repo, locked.payment.id, but=operation.id)
+            if locked.order is None:
+                raise AssertionError("the payment of an order has an order")
+            payment = locked.payment
+            orders.check_chargeable(locked.order, payment.flow, payment.state)
+            return payment
+
+        def answer(
+            repo: Repository, operation: Operation
+        ) -> pb.CreateChargeResponse | BoxofficeError:
+            payment = a_payment(repo, operation.resource_id)
+            refusal = _not_charged(payment)
+            return refusal or pb.CreateChargeResponse(
+                order=convert.to_order(lock_order(repo, payment.order_id)),
+                payment=convert_payments.to_payment(payment),
+                resume_token=repo.log.here().encode(),
+            )
+
+        return await self._writes.through(
+            context,
+            key,
+            request,
+            pb.CreateChargeResponse,
+            resource_id=order.payment_id,
+            details={"source": request.stripe_source_id},
+            record=record,
+            answer=answer,
+        )
 
 
-def _check(request: pb.CreatePaymentIntentRequest) -> PaymentMethodType:
-    """Refuse what no state of the store could make right."""
+class _Intent:
+    """What a CreatePaymentIntent request says beside the sale."""
+
+    def __init__(
+        self, method_type: PaymentMethodType, capture_method: CaptureMethod, reuse: Reuse | None
+    ) -> None:
+        self.method_type = method_type
+        self.capture_method = capture_method
+        self.reuse = reuse
+
+
+def _read_intent(request: pb.CreatePaymentIntentRequest) -> _Intent:
+    """Read the request, or refuse what no state of the store could make right."""
+    faults = sale_faults(request)
+    _check_method(request, faults)
+    faults.extend(
+        text_violations(request.description, "description", least=0, most=MOST_DESCRIPTION)
+    )
+    named = request.WhichOneof("payment_method") is not None
+    if request.off_session and not named:
+        faults.add("off_session", "needs a saved payment method: the customer is not there")
+    faults.refuse()
+    method_type = convert_payments.from_payment_method_type(
+        request.payment_method_type, "payment_method_type"
+    )
+    capture = convert_payments.from_capture_method(request.capture_method, "capture_method")
+    reuse = convert_payments.from_reuse(
+        request.setup_payment_method_reuse, "setup_payment_method_reuse"
+    )
+    if reuse is not None:
+        payments.check_reusable(method_type, reuse)
+    if named:
+        payments.check_reusable(method_type, Reuse.OFF_SESSION)
+    if capture is CaptureMethod.MANUAL and method_type is not PaymentMethodType.CARD:
+        raise invalid_field("capture_method", f"must be automatic: {method_type} can't hold money")
+    return _Intent(method_type, capture, reuse)
+
+
+def _read_charge(request: pb.ChargeUserRequest) -> Money:
     faults = Faults()
     faults.request_id(request.request_id)
     faults.user_id(request.user_id, "user_id")
-    faults.user_id(request.target_user_id, "target_user_id", required=False)
-    faults.id(request.product_id, "product_id")
-    if request.currency_code and not is_currency_code(request.currency_code):
-        faults.add("currency_code", "must be an ISO 4217 code in lower case, such as eur")
-    faults.extend(tag_violations(request.tags, "tags"))
-    faults.refuse()
-    return convert.from_payment_method_type(request.payment_method_type, "payment_method_type")
-
-
-def _about(error: BoxofficeError, payment: Payment) -> BoxofficeError:
-    """Say which payment an error of the vendor's is about."""
-    return BoxofficeError(
-        error.reason,
-        error.message,
-        metadata={**error.metadata, "payment_id": payment.id},
-        violations=error.violations,
-        retry_after=error.retry_after,
+    faults.extend(
+        text_violations(request.description, "description", least=0, most=MOST_DESCRIPTION)
     )
+    amount = Money(
+        amount=request.amount.amount, currency=request.amount.currency_code or DEFAULT_CURRENCY
+    )
+    faults.extend(price_violations(amount, "amount"))
+    if request.WhichOneof("payment_method") is None:
+        faults.add("payment_method", "one of payment_method_id, stripe_payment_method_id is needed")
+    _check_method(request, faults)
+    faults.refuse()
+    return amount
+
+
+def _check_method(
+    request: pb.CreatePaymentIntentRequest | pb.ChargeUserRequest, faults: Faults
+) -> None:
+    match request.WhichOneof("payment_method"):
+        case "payment_method_id":
+            faults.id(request.payment_method_id, "payment_method_id")
+        case "stripe_payment_method_id":
+            faults.stripe_id(request.stripe_payment_method_id, "stripe_payment_method_id")
+        case None:
+            pass
+
+
+def _locked(repo: Repository, payment_id: str) -> Locked:
+    """Lock a payment that a caller has named."""
+    locked = lock(repo, payment_id)
+    if locked is None:
+        raise convert_payments.payment_not_found(payment_id)
+    return locked
+
+
+def _not_charged(payment: Payment) -> BoxofficeError | None:
+    """Refuse a charge that took no money; None where it did, or is about to."""
+    state, failure = payment.state, payment.state.last_failure
+    if state.status is PaymentStatus.COMPLETE or state.pending_reason is PendingReason.PROCESSING:
+        return None
+    about = {"payment_id": payment.id}
+    if failure is not None:
+        words = {"vendor_code": failure.code, "vendor_decline_code": failure.decline_code}
+        about |= {name: word for name, word in words.items() if word}
+    if state.status is PaymentStatus.REQUIRES_ACTION:
+        return BoxofficeError(
+            Reason.AUTHENTICATION_REQUIRED,
+            f"the bank asks for the customer, who can finish payment {payment.id} with the client "
+            "secret that GetPayment answers",
+            metadata=about,
+        )
+    told = failure.message if failure is not None and failure.message else state.status
+    return BoxofficeError(
+        Reason.CARD_DECLINED, f"payment {payment.id} was declined: {told}", metadata=about
+    )
+
+

@@ -14,6 +14,7 @@ from boxoffice_server.domain.errors import (
 from boxoffice_server.domain.text import (
     MAX_ID,
     MAX_REQUEST_ID,
+    MAX_STRIPE_ID,
     MAX_TAG,
     MAX_USER_ID,
     text_violations,
@@ -45,6 +46,10 @@ class Faults:
     def optional_id(self, value: str, field: str) -> None:
         """Check an id that may be absent."""
         self._found += text_violations(value, field, least=0, most=MAX_ID)
+
+    def stripe_id(self, value: str, field: str) -> None:
+        """Check an id of Stripe's that must be there (https://docs.stripe.com/upgrades)."""
+        self._found += text_violations(value, field, most=MAX_STRIPE_ID)
 
     def user_id(self, value: str, field: str, *, required: bool = True) -> None:
         """Check a user's id."""

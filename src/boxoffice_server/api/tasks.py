@@ -28,7 +28,7 @@ from boxoffice_server.domain.task import (
 )
 from boxoffice_server.domain.text import MAX_USER_ID, text_violations
 from boxoffice_server.ports import Clock, Repository, Store, TaskFilter
-from boxoffice_server.settlement import settle
+from boxoffice_server.settlement import Settlement, lock
 
 Listen = Callable[[Callable[[Sequence[LogRecord]], None]], Callable[[], None]]
 
@@ -61,12 +61,14 @@ class TaskMethods:
         listen: Listen,
         draining: asyncio.Event,
         leases: LeasePolicy,
+        settlement: Settlement,
     ) -> None:
         self._store = store
         self._clock = clock
         self._listen = listen
         self._draining = draining
         self._leases = leases
+        self._settlement = settlement
         self._log = structlog.get_logger(part="tasks")
 
     async def ReceiveTasks(self, request: pb.ReceiveTasksRequest, context: Context) -> None:
@@ -169,8 +171,11 @@ class TaskMethods:
             started = acknowledge(task, lease_id=request.lease_id, now=self._clock.now())
             if started is not task:
                 repo.tasks.update(started)
-            settled = settle(repo, order, (), clock=self._clock)
-            return started, settled.order, settled.token or repo.log.bounds().head_token()
+            locked = lock(repo, order.payment_id)
+            if locked is None:
+                raise AssertionError(f"order {order.id} has no payment")
+            settled = self._settlement.settle(repo, locked)
+            return started, settled.order or order, repo.log.here()
 
         task, order, token = await self._store.write(start)
         return pb.AcknowledgeTaskResponse(

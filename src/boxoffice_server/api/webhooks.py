@@ -9,7 +9,7 @@ from boxoffice_server.api.requests import Faults
 from boxoffice_server.api.writes import Writes
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.text import text_violations
-from boxoffice_server.intake import MAX_BODY_BYTES, Intake
+from boxoffice_server.intake import MAX_BODY_BYTES, Delivered, Intake
 from boxoffice_server.ports import NotificationFilter, Repository, Store
 
 MOST_TYPE = 200
@@ -80,6 +80,8 @@ class WebhooksServicer(webhooks_pb2_grpc.WebhooksServiceServicer):
         faults.refuse()
         key = self._writes.key(request.request_id, "ReplayNotification", context)
 
+        replayed: list[Delivered] = []
+
         def replay(repo: Repository) -> pb.ReplayNotificationResponse:
             known = repo.notifications.get(request.notification_id, lock=True)
             if known is None:
@@ -88,9 +90,12 @@ class WebhooksServicer(webhooks_pb2_grpc.WebhooksServiceServicer):
                     f"there is no notification {request.notification_id}",
                     metadata={"notification_id": request.notification_id},
                 )
-            replayed = self._intake.reapply(repo, known)
+            replayed[:] = [self._intake.reapply(repo, known)]
             return pb.ReplayNotificationResponse(
-                notification=convert.to_notification(replayed.notification)
+                notification=convert.to_notification(replayed[0].notification)
             )
 
-        return await self._writes.once(key, request, pb.ReplayNotificationResponse, replay)
+        response = await self._writes.once(key, request, pb.ReplayNotificationResponse, replay)
+        for delivered in replayed:
+            self._intake.tell(delivered)
+        return response

@@ -1,17 +1,25 @@
 """Idempotent writes: the same request id, from the same caller, gets the same answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from google.protobuf.message import Message
+from google.rpc import status_pb2
 
 from boxoffice_server.api.context import Context
+from boxoffice_server.api.errors import from_status, to_status
 from boxoffice_server.api.requests import fingerprint
-from boxoffice_server.domain.errors import BoxofficeError, Reason
+from boxoffice_server.domain.errors import BoxofficeError
+from boxoffice_server.domain.ids import Prefix, new_id
+from boxoffice_server.operations.engine import Operations, request_id_reused
 from boxoffice_server.ports import Clock, Operation, OperationKey, Repository, Store
 
 R = TypeVar("R", bound=Message)
+
+MOST_WAIT_SECONDS = 30.0
+# How long before its deadline a call gives up waiting for the other one.
+MARGIN_SECONDS = 0.5
 
 
 class IdentifyCaller(Protocol):
@@ -22,21 +30,15 @@ class IdentifyCaller(Protocol):
         ...
 
 
-def request_id_reused(key: OperationKey) -> BoxofficeError:
-    """Refuse a request id that the caller has used for something else."""
-    return BoxofficeError(
-        Reason.REQUEST_ID_REUSED,
-        f"request id {key.request_id} was used for another {key.operation} before",
-        metadata={"request_id": key.request_id},
-    )
-
-
 class Writes:
-    """Runs writes that are one transaction, once each."""
+    """Runs writes once each: those that are one transaction, and those that ask the vendor."""
 
-    def __init__(self, *, store: Store, clock: Clock, identify: IdentifyCaller) -> None:
+    def __init__(
+        self, *, store: Store, clock: Clock, operations: Operations, identify: IdentifyCaller
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._operations = operations
         self._identify = identify
 
     def key(
@@ -69,9 +71,7 @@ class Writes:
                 fingerprint=print_,
                 resource_id="",
                 answer=b"",
-                failed=False,
-                owner="",
-                lease_time=None,
+                settled=True,
                 create_time=self._clock.now(),
             )
             if not repo.operations.insert(started):
@@ -91,3 +91,60 @@ class Writes:
         if known.fingerprint != print_:
             raise request_id_reused(key)
         return response_type.FromString(known.answer)
+
+    async def through(
+        self,
+        context: Context,
+        key: OperationKey,
+        request: Message,
+        response_type: type[R],
+        *,
+        resource_id: str,
+        record: Callable[[Repository, Operation], Any],
+        answer: Callable[[Repository, Operation], R | BoxofficeError],
+        details: Mapping[str, str] | None = None,
+    ) -> R:
+        """Run a write that asks the vendor; the same request again gets the first one's answer.
+
+        `record` is run in the first transaction and answers what the operation's work loads;
+        `answer` in the last one, and what it answers or refuses is kept. A `record` that raises
+        leaves nothing.
+        """
+        now = self._clock.now()
+        started = Operation(
+            id=new_id(Prefix.OPERATION, now),
+            key=key,
+            fingerprint=fingerprint(request, "request_id"),
+            resource_id=resource_id,
+            details=details or {},
+            answer=None,
+            create_time=now,
+        )
+        # Calls without a deadline get one from the interceptor.
+        left = min(context.time_remaining() or MOST_WAIT_SECONDS, MOST_WAIT_SECONDS)
+        begun = await self._operations.begin(started, record, wait_seconds=left - MARGIN_SECONDS)
+        operation = begun.operation
+        if operation.answer is None:
+            operation = await self._operations.go_on(begun, _encoder(answer))
+        if operation.answer is None:
+            raise AssertionError("an operation that has ended has its answer")
+        if operation.failed:
+            raise from_status(status_pb2.Status.FromString(operation.answer))
+        return response_type.FromString(operation.answer)
+
+
+def encode_error(error: BoxofficeError) -> bytes:
+    """Write a refusal as it is kept and told."""
+    return to_status(error).SerializeToString()
+
+
+def _encoder(
+    answer: Callable[[Repository, Operation], Message | BoxofficeError],
+) -> Callable[[Repository, Operation], tuple[bytes, bool]]:
+    def encode(repo: Repository, operation: Operation) -> tuple[bytes, bool]:
+        told = answer(repo, operation)
+        if isinstance(told, BoxofficeError):
+            return encode_error(told), True
+        return told.SerializeToString(), False
+
+    return encode

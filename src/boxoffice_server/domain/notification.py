@@ -17,11 +17,15 @@ class Source(StrEnum):
 
 
 class NotificationState(StrEnum):
-    """What became of a notification."""
+    """What became of a notification.
+
+    WAITING: it was unrelated, and what it speaks of has become known since.
+    """
 
     APPLIED = "applied"
     UNRELATED = "unrelated"
     PARKED = "parked"
+    WAITING = "waiting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,10 @@ class VerifiedNotification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
-    """A notification as it is kept, with the order and the payment of ours it belongs to, if any."""
+    """A notification as it is kept, with the order and the payment of ours it belongs to, if any.
+
+    `related_id` is the vendor's id by which its payment was looked for in vain.
+    """
 
     id: str
     source: Source
@@ -53,6 +60,7 @@ class Notification:
     state: NotificationState
     order_id: str
     payment_id: str
+    related_id: str
     body: bytes
 
 

@@ -227,16 +227,16 @@ def _shown(facts: Iterable[PaymentFact]) -> tuple[PaymentFact, ...]:
     return tuple(sorted(told, key=place))
 
 
-_PAID = {OrderStatus.PAID, OrderStatus.TASK_STARTED}
-PAID_STATUSES = frozenset(_PAID)
+PAID_STATUSES = frozenset({OrderStatus.PAID, OrderStatus.TASK_STARTED})
 """The statuses of an order whose money is there."""
 
 
 def check_order_cancellable(order: Order, state: PaymentState) -> None:
     """Raise ORDER_NOT_CANCELLABLE for an order that is paid, or about to be."""
-    paid = order.status in _PAID or order.status is OrderStatus.REFUNDED
+    paid = order.status in {*PAID_STATUSES, OrderStatus.REFUNDED}
+    paid = paid or state.status is PaymentStatus.COMPLETE
     if paid or state.pending_reason is PendingReason.PROCESSING:
-        raise _wrong_status(order, Reason.ORDER_NOT_CANCELLABLE, "can't be cancelled")
+        raise wrong_status(order, Reason.ORDER_NOT_CANCELLABLE, "can't be cancelled")
 
 
 def check_chargeable(order: Order, flow: PaymentFlow, state: PaymentState) -> None:
@@ -244,10 +244,11 @@ def check_chargeable(order: Order, flow: PaymentFlow, state: PaymentState) -> No
     waits = {OrderStatus.CREATED, OrderStatus.FAILED}
     free = state.status is PaymentStatus.REQUIRES_PAYMENT_METHOD
     if flow is not PaymentFlow.LEGACY_CHARGE or order.status not in waits or not free:
-        raise _wrong_status(order, Reason.ORDER_NOT_CHARGEABLE, "can't be charged")
+        raise wrong_status(order, Reason.ORDER_NOT_CHARGEABLE, "can't be charged")
 
 
-def _wrong_status(order: Order, reason: Reason, what: str) -> BoxofficeError:
+def wrong_status(order: Order, reason: Reason, what: str) -> BoxofficeError:
+    """Refuse what can't be done with an order of this status."""
     return BoxofficeError(
         reason,
         f"order {order.id} is {order.status} and {what}",

@@ -366,7 +366,7 @@ ENDED = frozenset({PaymentStatus.COMPLETE, PaymentStatus.CANCELLED})
 def check_capturable(payment: Payment, amount: int | None) -> None:
     """Raise PAYMENT_NOT_CAPTURABLE or AMOUNT_EXCEEDS_AUTHORISATION."""
     if payment.state.status is not PaymentStatus.REQUIRES_CAPTURE:
-        raise _wrong_status(payment, Reason.PAYMENT_NOT_CAPTURABLE, "holds no money to capture")
+        raise wrong_status(payment, Reason.PAYMENT_NOT_CAPTURABLE, "holds no money to capture")
     if amount is not None and amount > payment.authorised:
         raise BoxofficeError(
             Reason.AMOUNT_EXCEEDS_AUTHORISATION,
@@ -379,7 +379,7 @@ def check_cancellable(payment: Payment) -> None:
     """Raise PAYMENT_NOT_CANCELLABLE for a payment that has ended or is on its way."""
     state = payment.state
     if state.status in ENDED or state.pending_reason is PendingReason.PROCESSING:
-        raise _wrong_status(payment, Reason.PAYMENT_NOT_CANCELLABLE, "can't be cancelled")
+        raise wrong_status(payment, Reason.PAYMENT_NOT_CANCELLABLE, "can't be cancelled")
 
 
 def check_refundable(payment: Payment, refunds: Iterable[Refund], amount: int | None) -> int:
@@ -389,7 +389,7 @@ def check_refundable(payment: Payment, refunds: Iterable[Refund], amount: int | 
     counts from the moment it is asked for until it is known to have failed.
     """
     if not payment.captured:
-        raise _wrong_status(payment, Reason.PAYMENT_NOT_REFUNDABLE, "has no money to give back")
+        raise wrong_status(payment, Reason.PAYMENT_NOT_REFUNDABLE, "has no money to give back")
     left = payment.captured - sum(each.amount.amount for each in refunds if each.counts)
     wanted = left if amount is None else amount
     if not 1 <= wanted <= left:
@@ -401,7 +401,8 @@ def check_refundable(payment: Payment, refunds: Iterable[Refund], amount: int | 
     return wanted
 
 
-def _wrong_status(payment: Payment, reason: Reason, what: str) -> BoxofficeError:
+def wrong_status(payment: Payment, reason: Reason, what: str) -> BoxofficeError:
+    """Refuse what can't be done with a payment of this status."""
     status = payment.state.status
     return BoxofficeError(
         reason,

@@ -7,6 +7,7 @@ from boxoffice_server.domain.errors import FieldViolation
 MAX_REQUEST_ID = 36
 MAX_USER_ID = 64
 MAX_ID = 64
+MAX_STRIPE_ID = 255
 MAX_TAG = 64
 MAX_TAGS = 50
 

@@ -236,6 +236,7 @@ def from_notification(notification: Notification) -> Values:
         "state": notification.state.value,
         "order_id": notification.order_id,
         "payment_id": notification.payment_id,
+        "related_id": notification.related_id,
         "body": notification.body,
     }
 
@@ -253,6 +254,7 @@ def to_notification(row: RowMapping) -> Notification:
         state=NotificationState(row["state"]),
         order_id=row["order_id"],
         payment_id=row["payment_id"],
+        related_id=row["related_id"],
         body=row["body"],
     )
 

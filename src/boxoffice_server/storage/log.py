@@ -111,6 +111,11 @@ class SqlLog(ABC):
         # An event that was there before may lie before others of this transaction; the token must
         # lie behind them all.
         self._furthest = max(self._furthest, number)
+        return self.here()
+
+    def here(self) -> Token:
+        if not self._furthest:
+            return self.bounds().head_token()
         log_id = self._log_id or self.bounds().log_id
         return Token(log_id=log_id, kind=self._token_kind, number=self._furthest)
 

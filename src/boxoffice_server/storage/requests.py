@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
-from boxoffice_server.domain.notification import Notification, Source
+from boxoffice_server.domain.notification import Notification, NotificationState, Source
 from boxoffice_server.ports import NotificationFilter, Operation, OperationKey
 from boxoffice_server.storage.codecs import (
     from_notification,
@@ -44,6 +44,14 @@ class SqlNotifications:
 
     def update(self, notification: Notification) -> None:
         update_row(self._connection, notifications, from_notification(notification), "id")
+
+    def release(self, related_id: str) -> bool:
+        query = update(notifications).values(state=NotificationState.WAITING.value)
+        query = query.where(
+            notifications.c.related_id == related_id,
+            notifications.c.state == NotificationState.UNRELATED.value,
+        )
+        return self._connection.execute(query).rowcount > 0
 
     def find(self, wanted: NotificationFilter, *, before_id: str, limit: int) -> list[Notification]:
         conditions: list[ColumnElement[bool]] = []

@@ -278,11 +278,13 @@ notifications = Table(
     Column("state", _Text, nullable=False),
     Column("order_id", _Text, nullable=False),
     Column("payment_id", _Text, nullable=False),
+    Column("related_id", _Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     UniqueConstraint("source", "vendor_event_id"),
     Index(None, "type", "id"),
     Index(None, "state", "id"),
     Index(None, "resource_id"),
+    Index(None, "related_id"),
 )
 
 operations = Table(

@@ -54,6 +54,8 @@ class _NotificationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Not
     """It speaks of nothing of ours. Kept, and acknowledged."""
     NOTIFICATION_STATE_PARKED: _NotificationState.ValueType  # 3
     """Its type is not one that this release understands. Kept, acknowledged, and can be replayed."""
+    NOTIFICATION_STATE_WAITING: _NotificationState.ValueType  # 4
+    """It spoke of nothing of ours when it came; it does now, and is about to be applied."""
 
 class NotificationState(_NotificationState, metaclass=_NotificationStateEnumTypeWrapper):
     """NotificationState is what became of a notification. Clients must accept values they don't know."""
@@ -66,6 +68,8 @@ NOTIFICATION_STATE_UNRELATED: NotificationState.ValueType  # 2
 """It speaks of nothing of ours. Kept, and acknowledged."""
 NOTIFICATION_STATE_PARKED: NotificationState.ValueType  # 3
 """Its type is not one that this release understands. Kept, acknowledged, and can be replayed."""
+NOTIFICATION_STATE_WAITING: NotificationState.ValueType  # 4
+"""It spoke of nothing of ours when it came; it does now, and is about to be applied."""
 Global___NotificationState: _TypeAlias = NotificationState  # noqa: Y015
 
 @_typing.final
@@ -281,6 +285,7 @@ class Notification(_message.Message):
     ORDER_ID_FIELD_NUMBER: _builtins.int
     EVENT_TIME_FIELD_NUMBER: _builtins.int
     RECEIVE_TIME_FIELD_NUMBER: _builtins.int
+    PAYMENT_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifier. `ntf_…`."""
     source: Global___NotificationSource.ValueType
@@ -295,6 +300,8 @@ class Notification(_message.Message):
     """Output only. The vendor's id of what it speaks of, such as `pi_…`; may be empty."""
     order_id: _builtins.str
     """Output only. The order it was applied to, `ord_…`; empty where there is none."""
+    payment_id: _builtins.str
+    """Output only. The payment it belongs to, `pay_…`; empty where it belongs to none of ours."""
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When it happened, by the vendor's clock."""
@@ -315,10 +322,11 @@ class Notification(_message.Message):
         order_id: _builtins.str = ...,
         event_time: _timestamp_pb2.Timestamp | None = ...,
         receive_time: _timestamp_pb2.Timestamp | None = ...,
+        payment_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "id", b"id", "order_id", b"order_id", "receive_time", b"receive_time", "resource_id", b"resource_id", "source", b"source", "state", b"state", "type", b"type", "vendor_event_id", b"vendor_event_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "id", b"id", "order_id", b"order_id", "payment_id", b"payment_id", "receive_time", b"receive_time", "resource_id", b"resource_id", "source", b"source", "state", b"state", "type", b"type", "vendor_event_id", b"vendor_event_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

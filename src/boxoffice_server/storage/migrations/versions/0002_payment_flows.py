@@ -18,8 +18,11 @@ _OVERDUE = sa.text("action_deadline IS NOT NULL AND status = 'requires_action'")
 
 def upgrade() -> None:
     op.add_column("orders", sa.Column("manual", _Text, nullable=False, server_default="[]"))
-    op.add_column("notifications", sa.Column("payment_id", _Text, nullable=False, server_default=""))
-    op.create_index("ix_notifications_resource_id", "notifications", ["resource_id"])
+    for column in ("payment_id", "related_id"):
+        added = sa.Column(column, _Text, nullable=False, server_default="")
+        op.add_column("notifications", added)
+    _index("notifications", "resource_id")
+    _index("notifications", "related_id")
     op.execute(
         "UPDATE notifications SET payment_id = coalesce("
         "(SELECT payment_id FROM orders WHERE orders.id = notifications.order_id), '')"

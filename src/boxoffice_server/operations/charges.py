@@ -1,0 +1,103 @@
+"""Legacy charges: a Source that is charged for an order."""
+
+from datetime import datetime
+
+from boxoffice_server.domain.errors import BoxofficeError, Reason
+from boxoffice_server.domain.order import Order
+from boxoffice_server.domain.payment import Payment
+from boxoffice_server.operations.engine import Operations, Record
+from boxoffice_server.operations.intents import CLOCK_MARGIN, a_payment, about
+from boxoffice_server.ports import (
+    ChargeAnswer,
+    ChargeRequest,
+    Operation,
+    OperationKey,
+    PaymentGateway,
+    Repository,
+    SourceAnswer,
+)
+from boxoffice_server.settlement import Settlement, lock
+
+OWN_CALLER = "boxoffice"
+"""The caller of what the service does by itself. No caller from outside has this name."""
+CREATE_CHARGE = "CreateCharge"
+
+
+class MakeCharge:
+    """Charges a Source the payment's own amount. `details` names the Source as `source`."""
+
+    def __init__(
+        self, *, operations: Operations, settlement: Settlement, gateway: PaymentGateway
+    ) -> None:
+        self._operations = operations
+        self._settlement = settlement
+        self._gateway = gateway
+
+    def load(self, repo: Repository, operation: Operation) -> Payment:
+        return a_payment(repo, operation.resource_id)
+
+    async def ask(self, operation: Operation, loaded: Payment) -> Record:
+        source_id = operation.details["source"]
+        try:
+            answer = await self._operations.once(
+                operation,
+                find=lambda: self._gateway.find_charge(
+                    loaded, since=operation.create_time - CLOCK_MARGIN
+                ),
+                send=lambda key: self._charge(loaded, source_id, key),
+            )
+        except BoxofficeError as error:
+            raise about(error, payment_id=loaded.id, order_id=loaded.order_id) from error
+
+        def record(repo: Repository, operation: Operation) -> Operation:
+            locked = lock(repo, operation.resource_id)
+            if locked is None:
+                raise AssertionError(f"payment {operation.resource_id} is gone")
+            self._settlement.settle(
+                repo, locked, [answer.fact], stripe_charge_id=answer.stripe_charge_id
+            )
+            return operation
+
+        return record
+
+    async def _charge(self, payment: Payment, source_id: str, key: str) -> ChargeAnswer:
+        """Charge a Source that agrees with the order, and no other."""
+        source = await self._gateway.read_source(source_id)
+        if not agrees(source, payment):
+            raise BoxofficeError(
+                Reason.SOURCE_MISMATCH,
+                f"source {source_id} is not made for order {payment.order_id}",
+                metadata={"order_id": payment.order_id, "stripe_source_id": source_id},
+            )
+        return await self._gateway.create_charge(
+            ChargeRequest(
+                payment=payment,
+                stripe_source_id=source_id,
+                stripe_customer_id=source.stripe_customer_id,
+                key=key,
+            )
+        )
+
+    def refuse(self, repo: Repository, operation: Operation, error: BoxofficeError) -> Operation:
+        """Leave the order as it is: nothing was charged, and another Source may be."""
+        del repo, error
+        return operation
+
+
+def agrees(source: SourceAnswer, payment: Payment) -> bool:
+    """Tell whether a Source names the order, its payer and its amount."""
+    named = (source.order_id, source.user_id, source.amount)
+    return named == (payment.order_id, payment.user_id, payment.amount)
+
+
+def charge_operation(order: Order, source_id: str, *, id_: str, now: datetime) -> Operation:
+    """Make the operation that charges a Source for an order, once."""
+    return Operation(
+        id=id_,
+        key=OperationKey(caller=OWN_CALLER, operation=CREATE_CHARGE, request_id=source_id),
+        fingerprint=b"",
+        resource_id=order.payment_id,
+        details={"source": source_id},
+        answer=None,
+        create_time=now,
+    )

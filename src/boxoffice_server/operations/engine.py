@@ -1,0 +1,414 @@
+"""How a write that asks a vendor for something is done once, whatever breaks in between.
+
+A first transaction records the operation and what it is about; the vendor is asked with no
+transaction open, in a task that no caller can cancel; a second transaction records what it said and
+what the caller is told. Whoever comes back to an operation that was left in between, its caller or
+the janitor, reads the vendor before asking for anything again, and asks under the same key.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
+
+import structlog
+
+from boxoffice_server.domain.errors import BoxofficeError, Reason
+from boxoffice_server.fail_points import FailPoint, reach, reach_async
+from boxoffice_server.own_tasks import OwnTasks
+from boxoffice_server.ports import Clock, KeySpentError, Operation, OperationKey, Repository, Store
+
+LoadedT = TypeVar("LoadedT")
+T = TypeVar("T")
+
+# Who asks the vendor for something holds it this long. One who is slower may be overtaken, which
+# does no harm: both send the same key to the vendor, and the first one's answer stands.
+LEASE = timedelta(seconds=30)
+# Stripe forgets a key after 24 hours at the earliest
+# (https://docs.stripe.com/api/idempotent_requests). What is older is never sent again.
+KEY_LIFETIME = timedelta(hours=23)
+FIRST_PAUSE = timedelta(seconds=1)
+MOST_PAUSE = timedelta(minutes=5)
+
+# How often a call looks whether the other one with its request id has ended.
+FIRST_LOOK_SECONDS = 0.05
+MOST_LOOK_SECONDS = 1.0
+
+# After these the same operation may be tried again; every other refusal is its end.
+_PASSING = {
+    Reason.IN_PROGRESS,
+    Reason.VENDOR_UNAVAILABLE,
+    Reason.OUTCOME_UNKNOWN,
+    Reason.STORE_UNAVAILABLE,
+    Reason.INTERNAL,
+}
+
+Record = Callable[[Repository, Operation], Operation]
+"""Records in a transaction what the vendor said; answers the operation, with what it learned."""
+
+Answer = Callable[[Repository, Operation], tuple[bytes, bool]]
+"""Says in the same transaction what the caller is told, and whether that is an error."""
+
+
+class Work(Protocol[LoadedT]):
+    """What one kind of operation does, from what was recorded of it."""
+
+    def load(self, repo: Repository, operation: Operation) -> LoadedT:
+        """Read what it is about."""
+        ...
+
+    async def ask(self, operation: Operation, loaded: LoadedT) -> Record:
+        """Ask the vendor. No transaction is open."""
+        ...
+
+    def refuse(self, repo: Repository, operation: Operation, error: BoxofficeError) -> Operation:
+        """Record that it has ended in a refusal."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun(Generic[LoadedT]):
+    """An operation that was recorded. `mine` says that this call is the one to go on with it."""
+
+    operation: Operation
+    mine: bool
+    loaded: LoadedT | None
+
+
+class Operations:
+    """Begins operations, goes on with them, and takes up those that were left.
+
+    `instance` names this process among all that share the store; one that `is_alone` knows that
+    whatever another instance holds was left by a crash. `encode_error` writes a refusal as callers
+    get it.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        instance: str,
+        is_alone: bool,
+        encode_error: Callable[[BoxofficeError], bytes],
+        lease: timedelta = LEASE,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._instance = instance
+        self._is_alone = is_alone
+        self._encode_error = encode_error
+        self._lease = lease
+        self._works: Mapping[str, Work[Any]] = {}
+        self._log = structlog.get_logger(part="operations")
+        self._own = OwnTasks(self._tell_unheard)
+        self._stirred = asyncio.Event()
+
+    def know(self, works: Mapping[str, Work[Any]]) -> None:
+        """Learn how each kind of operation is done, by its name."""
+        self._works = works
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Name all kinds of operations."""
+        return frozenset(self._works)
+
+    async def close(self) -> None:
+        """Wait for everything that was asked of the vendor."""
+        await self._own.finish()
+
+    def _tell_unheard(self, error: BaseException) -> None:
+        self._log.warning("a call failed after its caller had left", exc_info=error)
+
+    # -- the first transaction --------------------------------------------------------------------
+
+    async def begin(
+        self,
+        started: Operation,
+        record: Callable[[Repository, Operation], LoadedT],
+        *,
+        wait_seconds: float,
+    ) -> Begun[LoadedT]:
+        """Record an operation, or find it; waits while another call is at work on it.
+
+        Raises REQUEST_ID_REUSED, IN_PROGRESS when the wait is over, and what `record` raises, after
+        which nothing is kept.
+        """
+        held = replace(
+            started, owner=self._instance, lease_time=self._clock.real_now() + self._lease
+        )
+        pause = FIRST_LOOK_SECONDS
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + wait_seconds
+        while True:
+            begun = await self._store.write(partial(self._begin, started=held, record=record))
+            if begun.mine or begun.operation.answer is not None:
+                await reach_async(FailPoint.RECORDED, started.key.operation)
+                return begun
+            if loop.time() + pause > give_up:
+                raise in_progress(started.key)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, MOST_LOOK_SECONDS)
+
+    def _begin(
+        self,
+        repo: Repository,
+        *,
+        started: Operation,
+        record: Callable[[Repository, Operation], LoadedT],
+    ) -> Begun[LoadedT]:
+        if repo.operations.insert(started):
+            loaded = record(repo, started)
+            reach(FailPoint.RECORDING, started.key.operation)
+            return Begun(operation=started, mine=True, loaded=loaded)
+        known = repo.operations.get(started.key, lock=True)
+        if known is None:
+            raise AssertionError("an operation that is there can be read")
+        if known.fingerprint != started.fingerprint:
+            raise request_id_reused(started.key)
+        if known.answer is not None or not self._is_free(known):
+            return Begun(operation=known, mine=False, loaded=None)
+        return self._take_up(repo, known)
+
+    def _is_free(self, operation: Operation) -> bool:
+        if not operation.owner:
+            return True
+        left = self._is_alone and operation.owner != self._instance
+        return left or _ran_out(operation, self._clock)
+
+    def _take_up(self, repo: Repository, operation: Operation) -> Begun[Any]:
+        """Go on with what an earlier call began."""
+        mine = replace(
+            operation,
+            owner=self._instance,
+            lease_time=self._clock.real_now() + self._lease,
+            tries=operation.tries + 1,
+        )
+        repo.operations.update(mine)
+        work = self._works[mine.key.operation]
+        return Begun(operation=mine, mine=True, loaded=work.load(repo, mine))
+
+    def schedule(self, repo: Repository, operation: Operation) -> bool:
+        """Record an operation of the service's own, for the janitor; False if it was before."""
+        self._stirred.set()
+        return repo.operations.insert(operation)
+
+    # -- the vendor, and the second transaction ---------------------------------------------------
+
+    async def go_on(self, begun: Begun[Any], answer: Answer | None) -> Operation:
+        """Ask the vendor and record what it said, in a task of the service's own.
+
+        Answers the operation as it has ended. Raises what leaves it open: VENDOR_UNAVAILABLE,
+        OUTCOME_UNKNOWN, STORE_UNAVAILABLE, or a fault. Without an `answer` only what became of it is
+        recorded, for whoever asks again.
+        """
+        return await self._own.run(self._go_on(begun.operation, begun.loaded, answer))
+
+    async def _go_on(self, operation: Operation, loaded: object, answer: Answer | None) -> Operation:
+        name = operation.key.operation
+        work = self._works[name]
+        refusal: BoxofficeError | None = None
+        try:
+            record = _nothing if operation.settled else await work.ask(operation, loaded)
+        except BoxofficeError as error:
+            if error.reason in _PASSING:
+                await self._let_go(operation, error)
+                raise
+            refusal = error
+            record = partial(_refuse, work=work, error=error)
+        except Exception as error:
+            await self._let_go(operation, error)
+            raise
+        await reach_async(FailPoint.ASKED, name)
+        finish = partial(
+            self._finish, operation=operation, record=record, answer=answer, refusal=refusal
+        )
+        finished = await self._store.write(finish)
+        await reach_async(FailPoint.SETTLED, name)
+        return finished
+
+    def _finish(
+        self,
+        repo: Repository,
+        *,
+        operation: Operation,
+        record: Record,
+        answer: Answer | None,
+        refusal: BoxofficeError | None,
+    ) -> Operation:
+        current = repo.operations.get(operation.key, lock=True)
+        if current is None:
+            raise AssertionError("an operation that is there can be read")
+        if current.answer is not None:
+            # Another instance took the work up and was faster; its answer is the answer.
+            return current
+        told = record(repo, current)
+        raw: bytes | None = None
+        failed = False
+        if refusal is not None:
+            raw, failed = self._encode_error(refusal), True
+        elif answer is not None:
+            raw, failed = answer(repo, told)
+        finished = replace(
+            told, answer=raw, failed=failed, settled=True, owner="", lease_time=None
+        )
+        repo.operations.update(finished)
+        reach(FailPoint.SETTLING, operation.key.operation)
+        return finished
+
+    async def _let_go(self, operation: Operation, error: Exception) -> None:
+        """Let the caller take the operation up again at once, and the janitor in a while."""
+        pause = min(FIRST_PAUSE * (1 << min(operation.tries, 20)), MOST_PAUSE)
+        spent = isinstance(error, KeySpentError)
+
+        def free(repo: Repository) -> None:
+            current = repo.operations.get(operation.key, lock=True)
+            if current is not None and current.owner == self._instance and not current.settled:
+                repo.operations.update(
+                    replace(
+                        current,
+                        owner="",
+                        lease_time=self._clock.real_now() + pause,
+                        tries=max(current.tries, 1),
+                        key_spent=current.key_spent or spent,
+                    )
+                )
+
+        await self._store.write(free)
+
+    async def once(
+        self,
+        operation: Operation,
+        *,
+        find: Callable[[], Awaitable[T | None]],
+        send: Callable[[str], Awaitable[T]],
+    ) -> T:
+        """Send a request under the operation's key, unless the vendor has done it already.
+
+        `find` reads whether it has, and is asked only where an earlier try may have got through. A
+        key that is spent is replaced once nothing was found; one that the vendor may have forgotten
+        is not used again: then REQUEST_EXPIRED says that nothing happened and nothing will.
+        """
+        if operation.tries:
+            found = await find()
+            if found is not None:
+                return found
+            if self._clock.now() - operation.create_time > KEY_LIFETIME:
+                raise expired(operation.key)
+            if operation.key_spent:
+                operation = await self._next_attempt(operation)
+        return await send(operation.vendor_key)
+
+    async def _next_attempt(self, operation: Operation) -> Operation:
+        """Keep a new key before it is used."""
+
+        def renew(repo: Repository) -> Operation:
+            current = repo.operations.get(operation.key, lock=True)
+            if current is None or current.attempt != operation.attempt:
+                raise in_progress(operation.key)
+            renewed = replace(current, attempt=current.attempt + 1, key_spent=False)
+            repo.operations.update(renewed)
+            return renewed
+
+        return await self._store.write(renew)
+
+    # -- what was left ----------------------------------------------------------------------------
+
+    async def stirred(self) -> None:
+        """Wait until an operation was scheduled."""
+        await self._stirred.wait()
+        self._stirred.clear()
+
+    def stir(self) -> None:
+        """Have the janitor look at once."""
+        self._stirred.set()
+
+    async def take_up_left(self, *, limit: int = 16) -> int:
+        """Go on with operations that nobody holds; answers how many there were."""
+
+        def claim(repo: Repository) -> list[Begun[Any]]:
+            left = repo.operations.claim(
+                owner=self._instance,
+                now=self._clock.real_now(),
+                alone=self._is_alone,
+                limit=limit,
+            )
+            return [self._take_up(repo, each) for each in left]
+
+        claimed = await self._store.write(claim)
+        await asyncio.gather(*(self._go_on_alone(each) for each in claimed))
+        return len(claimed)
+
+    async def _go_on_alone(self, begun: Begun[Any]) -> None:
+        operation = begun.operation
+        log = self._log.bind(
+            operation=operation.key.operation,
+            operation_id=operation.id,
+            resource_id=operation.resource_id,
+            tries=operation.tries,
+        )
+        try:
+            finished = await self.go_on(begun, None)
+        except BoxofficeError as error:
+            log.warning("an operation is still open", reason=error.reason)
+        except Exception as error:  # noqa: BLE001 -- told in the log, and tried again
+            log.error("an operation can't be settled", exc_info=error)
+        else:
+            log.info("an operation that was left is settled", failed=finished.failed)
+
+
+def in_progress(key: OperationKey) -> BoxofficeError:
+    """Refuse a call while an equal one runs."""
+    return BoxofficeError(
+        Reason.IN_PROGRESS,
+        f"a call with request id {key.request_id} is still running",
+        metadata={"request_id": key.request_id},
+        retry_after=timedelta(seconds=1),
+    )
+
+
+def check_settled(repo: Repository, resource_id: str, *, but: str) -> None:
+    """Raise IN_PROGRESS while what became of an operation on this is not known, but for one."""
+    others = [each for each in repo.operations.unsettled_on(resource_id) if each.id != but]
+    if others:
+        raise BoxofficeError(
+            Reason.IN_PROGRESS,
+            f"what became of {others[0].key.operation} on {resource_id} is not known yet",
+            metadata={"request_id": others[0].key.request_id, "resource_id": resource_id},
+            retry_after=timedelta(seconds=1),
+        )
+
+
+def expired(key: OperationKey) -> BoxofficeError:
+    """Refuse to send what is too old to be sent."""
+    return BoxofficeError(
+        Reason.REQUEST_EXPIRED,
+        f"request {key.request_id} never came to an end, and nothing happened at the vendor",
+        metadata={"request_id": key.request_id},
+    )
+
+
+def request_id_reused(key: OperationKey) -> BoxofficeError:
+    """Refuse a request id that the caller has used for something else."""
+    return BoxofficeError(
+        Reason.REQUEST_ID_REUSED,
+        f"request id {key.request_id} was used for another {key.operation} before",
+        metadata={"request_id": key.request_id},
+    )
+
+
+def _ran_out(operation: Operation, clock: Clock) -> bool:
+    return operation.lease_time is None or operation.lease_time <= clock.real_now()
+
+
+def _nothing(repo: Repository, operation: Operation) -> Operation:
+    del repo
+    return operation
+
+
+def _refuse(
+    repo: Repository, operation: Operation, *, work: Work[Any], error: BoxofficeError
+) -> Operation:
+    return work.refuse(repo, operation, error)
