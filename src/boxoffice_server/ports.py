@@ -664,8 +664,10 @@ class MethodGateway(Protocol):
         """Attach a method to a customer."""
         ...
 
-    async def detach_method(self, stripe_payment_method_id: str, *, key: str) -> MethodNews:
-        """Detach a method from its customer, for good."""
+    async def detach_method(
+        self, stripe_payment_method_id: str, *, key: str, now: datetime
+    ) -> MethodNews:
+        """Detach a method from its customer, for good. The answer's time is `now`, in seconds."""
         ...
 
 
@@ -721,7 +723,7 @@ class NotificationSource(Protocol):
         ...
 
     def tidings(self, notification: VerifiedNotification | Notification) -> Tidings | None:
-        """Read what it says about a payment; None if its type is not one this release understands.
+        """Read what it says; None if this release does not understand its type, or it says nothing.
 
         Raises NOTIFICATION_MALFORMED for a known type whose object is not what it must be.
         """

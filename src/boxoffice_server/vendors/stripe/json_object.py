@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from boxoffice_server.domain.money import Money, is_currency_code
+
 # Stripe's ids have at most 255 characters (https://docs.stripe.com/upgrades, "Object IDs").
 _MOST_ID = 255
 _MOST_INTEGER = 1 << 63
@@ -53,6 +55,22 @@ class JsonObject:
             raise MalformedObjectError(f"{name} is out of range")
         return number
 
+    def count(self, name: str) -> int | None:
+        """Read a whole number that is not negative; None where the field is absent or null."""
+        return None if self._value(name) is None else self.integer(name)
+
+    def money(self) -> Money:
+        """Read `amount` in the minor unit of `currency`."""
+        currency = self.identifier("currency")
+        if not is_currency_code(currency):
+            raise MalformedObjectError("currency is no currency code")
+        return Money(amount=self.integer("amount"), currency=currency)
+
+    def money_if_any(self) -> Money | None:
+        """Read an amount of money; None where either half of it is absent or null."""
+        missing = self._value("amount") is None or self._value("currency") is None
+        return None if missing else self.money()
+
     def flag(self, name: str) -> bool:
         """Read a boolean."""
         flag = self._value(name)
@@ -76,6 +94,13 @@ class JsonObject:
         if not isinstance(child, dict):
             raise MalformedObjectError(f"{name} is no object")
         return JsonObject(child)
+
+    def children(self, name: str) -> list["JsonObject"]:
+        """Read a list of objects."""
+        children = self._value(name)
+        if not isinstance(children, list) or not all(isinstance(each, dict) for each in children):
+            raise MalformedObjectError(f"{name} is no list of objects")
+        return [JsonObject(each) for each in children]
 
     def reference(self, name: str) -> str:
         """Read the id of another object, which may be expanded; empty where there is none.

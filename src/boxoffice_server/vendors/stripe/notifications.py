@@ -4,28 +4,38 @@ The signature covers the raw bytes, so nothing is parsed before it holds.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 from stripe import SignatureVerificationError, WebhookSignature
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
-from boxoffice_server.domain.money import Money, is_currency_code
 from boxoffice_server.domain.notification import (
     Notification,
+    PaymentTidings,
     Source,
     Tidings,
     VerifiedNotification,
 )
-from boxoffice_server.domain.payment import FactOrigin, PaymentFact
+from boxoffice_server.domain.payment import FactOrigin, PaymentFact, PaymentSignal
+from boxoffice_server.domain.payment_method import MethodNews
+from boxoffice_server.domain.refund import DisputeNews, RefundNews
 from boxoffice_server.vendors.stripe import metadata as keys
 from boxoffice_server.vendors.stripe.json_object import (
     JsonObject,
     MalformedObjectError,
     parse_object,
 )
-from boxoffice_server.vendors.stripe.sayings import EVENT_TYPES
+from boxoffice_server.vendors.stripe.news import (
+    detached_news,
+    dispute_news,
+    gives_money_back,
+    method_news,
+    refund_news,
+    setup_news,
+)
+from boxoffice_server.vendors.stripe.sayings import EVENT_TYPES, Saying
 
 SIGNATURE_HEADER: Final = "stripe-signature"
 TOLERANCE_SECONDS: Final = 300
@@ -36,6 +46,8 @@ _MOST_OFFSET_SECONDS = 100 * 366 * 86_400
 
 # Events hold client secrets, which finish a payment; what is kept of an event has none.
 _CLIENT_SECRET: Final = re.compile(rb"_secret_[A-Za-z0-9]{16,}")
+
+_Notification = VerifiedNotification | Notification
 
 
 class StripeNotificationSource:
@@ -66,7 +78,7 @@ class StripeNotificationSource:
         try:
             event = parse_object(body)
             livemode = event.flag("livemode")
-            verified = _event(event, body)
+            verified = read_event(event, body)
         except MalformedObjectError as error:
             raise _malformed(str(error)) from error
         if livemode is not self._livemode:
@@ -79,24 +91,11 @@ class StripeNotificationSource:
         return verified
 
     def tidings(self, notification: VerifiedNotification | Notification) -> Tidings | None:
-        says = EVENT_TYPES.get(notification.type)
-        if says is None:
+        read = _READERS.get(notification.type)
+        if read is None:
             return None
-        kind = notification.type.partition(".")[0]
         try:
-            told = _told(notification.body, kind)
-            saying = says(told)
-            fact = PaymentFact(
-                id=notification.vendor_event_id,
-                origin=FactOrigin.NOTIFICATION,
-                type=notification.type,
-                resource_type=kind,
-                resource_id=told.identifier("id"),
-                event_time=notification.event_time,
-                signal=saying.signal,
-                failure=saying.failure,
-            )
-            return _tidings(kind, told, fact)
+            return read(notification, parse_object(notification.body).child("data"))
         except MalformedObjectError as error:
             raise _malformed(str(error)) from error
 
@@ -104,7 +103,8 @@ class StripeNotificationSource:
         if not self._sandbox or notification.type != CLOCK_ADVANCED:
             return None
         try:
-            offset = _told(notification.body, "clock").integer("offset_seconds")
+            data = parse_object(notification.body).child("data")
+            offset = _told(data, "clock").integer("offset_seconds")
         except MalformedObjectError as error:
             raise _malformed(str(error)) from error
         if offset > _MOST_OFFSET_SECONDS:
@@ -147,7 +147,8 @@ def _timestamp(header: str) -> int:
     return next(int(item[1]) for item in items if item[0] == "t")
 
 
-def _event(event: JsonObject, body: bytes) -> VerifiedNotification:
+def read_event(event: JsonObject, body: bytes) -> VerifiedNotification:
+    """Read what is kept of an event that is known to be Stripe's."""
     if event.text("object") != "event":
         raise MalformedObjectError("object is no event")
     data = event.child("data")
@@ -165,47 +166,115 @@ def _event(event: JsonObject, body: bytes) -> VerifiedNotification:
     )
 
 
-def _told(body: bytes, kind: str) -> JsonObject:
+def _told(data: JsonObject, kind: str) -> JsonObject:
     """Read the object that an event tells of, which must be of this kind."""
-    told = parse_object(body).child("data").child("object")
+    told = data.child("object")
     if told.text("object") != kind:
         raise MalformedObjectError(f"data.object is no {kind}")
     return told
 
 
-def _tidings(kind: str, told: JsonObject, fact: PaymentFact) -> Tidings:
-    ours = told.child("metadata")
-    return Tidings(
-        fact=fact,
-        stripe_payment_intent_id=_intent_id(kind, told),
-        payment_id=ours.text(keys.PAYMENT_ID),
-        order_id=ours.text(keys.ORDER_ID),
-        user_id=ours.text(keys.USER_ID),
-        amount=_money(told),
-        # A Source is made by a customer's device with a publishable key; intents and charges are
-        # made with our secret key alone (https://docs.stripe.com/keys).
-        untrusted=kind == "source",
+def _payment(notification: _Notification, data: JsonObject) -> PaymentTidings:
+    kind = notification.type.partition(".")[0]
+    told = _told(data, kind)
+    return _tidings(notification, kind, told, EVENT_TYPES[notification.type](told))
+
+
+def _refund(notification: _Notification, data: JsonObject) -> RefundNews | PaymentTidings:
+    refund = _told(data, "refund")
+    if gives_money_back(refund):
+        return refund_news(refund, notification.event_time)
+    return _tidings(notification, "refund", refund, Saying(signal=PaymentSignal.RECORDED))
+
+
+def _dispute(notification: _Notification, data: JsonObject) -> DisputeNews:
+    return dispute_news(_told(data, "dispute"), notification.event_time)
+
+
+def _method(notification: _Notification, data: JsonObject) -> MethodNews:
+    return method_news(_told(data, "payment_method"), notification.event_time)
+
+
+def _detached_method(notification: _Notification, data: JsonObject) -> MethodNews:
+    """Read a detached method, whose customer stands only in what has changed about it.
+
+    https://docs.stripe.com/api/events/object#event_object-data-previous_attributes
+    """
+    return detached_news(
+        _told(data, "payment_method"),
+        notification.event_time,
+        stripe_customer_id=data.child("previous_attributes").reference("customer"),
     )
 
 
-def _intent_id(kind: str, told: JsonObject) -> str:
+def _setup(notification: _Notification, data: JsonObject) -> MethodNews | None:
+    return setup_news(_told(data, "setup_intent"), notification.event_time)
+
+
+_READERS: Final[Mapping[str, Callable[[_Notification, JsonObject], Tidings | None]]] = {
+    **dict.fromkeys(EVENT_TYPES, _payment),
+    # A refund of a charge was told under a name of its own before refunds had theirs.
+    "charge.refund.updated": _refund,
+    "refund.created": _refund,
+    "refund.failed": _refund,
+    "refund.updated": _refund,
+    "charge.dispute.closed": _dispute,
+    "charge.dispute.created": _dispute,
+    "charge.dispute.funds_reinstated": _dispute,
+    "charge.dispute.funds_withdrawn": _dispute,
+    "charge.dispute.updated": _dispute,
+    "payment_method.attached": _method,
+    "payment_method.automatically_updated": _method,
+    "payment_method.detached": _detached_method,
+    "payment_method.updated": _method,
+    "setup_intent.succeeded": _setup,
+}
+
+HANDLED_TYPES: Final = frozenset(_READERS)
+"""The types of event that this release understands."""
+
+
+def _tidings(
+    notification: _Notification, kind: str, told: JsonObject, saying: Saying
+) -> PaymentTidings:
+    resource_id, ours = told.identifier("id"), told.child("metadata")
+    intent_id, charge_id = _intent_and_charge(kind, told)
+    return PaymentTidings(
+        fact=PaymentFact(
+            id=notification.vendor_event_id,
+            origin=FactOrigin.NOTIFICATION,
+            type=notification.type,
+            resource_type=kind,
+            resource_id=resource_id,
+            event_time=notification.event_time,
+            signal=saying.signal,
+            failure=saying.failure,
+            amount=saying.amount,
+        ),
+        stripe_payment_intent_id=intent_id,
+        stripe_charge_id=charge_id,
+        payment_id=ours.text(keys.PAYMENT_ID),
+        order_id=ours.text(keys.ORDER_ID),
+        user_id=ours.text(keys.USER_ID),
+        amount=told.money_if_any(),
+        # A Source is made by a customer's device with a publishable key; intents and charges are
+        # made with our secret key alone (https://docs.stripe.com/keys).
+        untrusted=kind == "source",
+        chargeable_source_id=resource_id if notification.type == "source.chargeable" else "",
+    )
+
+
+def _intent_and_charge(kind: str, told: JsonObject) -> tuple[str, str]:
+    """Read which intent and which charge an object is, or belongs to."""
     match kind:
         case "payment_intent":
-            return told.identifier("id")
+            return told.identifier("id"), told.reference("latest_charge")
         case "charge":
-            return told.reference("payment_intent")
+            return told.reference("payment_intent"), told.identifier("id")
+        case "refund":
+            return told.reference("payment_intent"), told.reference("charge")
         case _:
-            return ""
-
-
-def _money(told: JsonObject) -> Money | None:
-    """Read the amount that was asked for; a Source need not have one."""
-    if told.fields.get("amount") is None or told.fields.get("currency") is None:
-        return None
-    currency = told.identifier("currency")
-    if not is_currency_code(currency):
-        raise MalformedObjectError("currency is no currency code")
-    return Money(amount=told.integer("amount"), currency=currency)
+            return "", ""
 
 
 def _mode(*, live: bool) -> str:

@@ -8,11 +8,14 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
+from http import HTTPStatus
 
 import stripe
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
+from boxoffice_server.ports import KeySpentError
 from boxoffice_server.vendors.stripe.http_client import never_sent
+from boxoffice_server.vendors.stripe.json_object import JsonObject
 
 _SECRET = re.compile(r"\b(?:[a-z]{2,5}_(?:live|test)_|whsec_)[\w*]+|(?<=_secret_)\w+")
 
@@ -26,7 +29,7 @@ class Outcome(StrEnum):
 
     REFUSED: nothing, and the same request never will do more. NOT_DONE: nothing, but the same
     request may do later what it asks for. UNKNOWN: perhaps everything; asking again under the same
-    key finds out. SETTLED_UNKNOWN: perhaps everything, and asking again only gets the same answer.
+    key finds out. SETTLED_UNKNOWN: perhaps everything, and that key only gets the same answer.
     KEY_REUSED: our own fault, the key belongs to another request.
     """
 
@@ -51,9 +54,11 @@ def outcome_of(error: stripe.StripeError) -> Outcome:
         case _:
             # 5xx, where the endpoint may have done its work before it failed, and 409: another
             # request with the same key is being worked on. A stored 500 is replayed for ever.
+            # A 409 is stored by nobody: another key would do the work of its request twice.
             replayed = _header(error, "idempotent-replayed") == "true"
             pointless = _header(error, "stripe-should-retry") == "false"
-            return Outcome.SETTLED_UNKNOWN if replayed or pointless else Outcome.UNKNOWN
+            stored = (replayed or pointless) and error.http_status != HTTPStatus.CONFLICT
+            return Outcome.SETTLED_UNKNOWN if stored else Outcome.UNKNOWN
 
 
 def is_final(error: stripe.StripeError) -> bool:
@@ -94,6 +99,23 @@ def unknown(about: Mapping[str, str], error: stripe.StripeError | None = None) -
         metadata={**about, **_request_id(error)},
         retry_after=_ASK_AGAIN_SOON,
     )
+
+
+def key_spent(error: stripe.StripeError, about: Mapping[str, str]) -> KeySpentError:
+    """Tell the caller that something may have happened, and that this key won't find out."""
+    return KeySpentError(
+        Reason.OUTCOME_UNKNOWN,
+        "Stripe failed, and what was asked for may have happened; it answers this key no more",
+        metadata={**about, **_request_id(error)},
+        retry_after=_ASK_AGAIN_SOON,
+    )
+
+
+def fault_of(error: stripe.StripeError) -> JsonObject:
+    """Read what Stripe says of an error; an empty object where it said nothing."""
+    body = error.json_body
+    fault = body.get("error") if isinstance(body, dict) else None
+    return JsonObject(fault if isinstance(fault, dict) else {})
 
 
 def unreadable(about: Mapping[str, str], error: stripe.StripeError | None = None) -> BoxofficeError:
