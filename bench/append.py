@@ -15,7 +15,7 @@ from bench.numbered import until_numbered
 from bench.plain import write_asyncpg, write_sqlite3
 from bench.report import Row, in_turns
 from bench.sample import new_order, next_event
-from boxoffice_server.api.convert import encode_event
+from boxoffice_server.api.events import encode_event
 from boxoffice_server.domain.order import Order, OrderEvent, created
 from boxoffice_server.ports import OrderFilter, Repository, Store
 from tests.support.stores import opened_store

@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 from bench.lab import SQLITE
 from bench.numbered import until_numbered
 from bench.sample import new_order
-from boxoffice_server.api.convert import encode_event
+from boxoffice_server.api.events import encode_event
 from boxoffice_server.domain.order import created
 from boxoffice_server.ports import Repository
 from tests.support.stores import opened_store

@@ -100,7 +100,7 @@ def test_everything_is_there_after_a_restart(url: str) -> None:
     answers = []
     for _ in range(2):
         with (
-            running_service(url, leases=None) as service,
+            running_service(url, timings=None) as service,
             grpc.insecure_channel(service.grpc_address) as channel,
         ):
             orders = OrdersServiceStub(channel)

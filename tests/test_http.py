@@ -23,7 +23,7 @@ DRIVER_TEXT = "SELECT secrets FROM drivers"
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceThread]:
     """A running service; no Stripe is needed to tell it things."""
     url = f"sqlite:///{tmp_path_factory.mktemp('service') / 'boxoffice.db'}"
-    with running_service(url, leases=None) as service:
+    with running_service(url, timings=None) as service:
         yield service
 
 
@@ -216,7 +216,7 @@ def test_health_and_metrics_are_read_over_http(service: ServiceThread) -> None:
 def test_draining_service_is_not_healthy(tmp_path: Path) -> None:
     """Whoever balances load by HTTP sends nothing more here."""
     url = f"sqlite:///{tmp_path / 'boxoffice.db'}"
-    with running_service(url, leases=None) as service:
+    with running_service(url, timings=None) as service:
         service.application._draining.set()
         answer = ask(service, "GET", "/healthz")
     assert (answer.status, answer.body) == (503, b"NOT_SERVING\n")

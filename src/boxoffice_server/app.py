@@ -4,12 +4,13 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 
+from boxoffice_server import janitor
 from boxoffice_server.api.calls import CallMetrics, Calls
 from boxoffice_server.api.context import Context
 from boxoffice_server.api.events import encode_event
@@ -25,12 +26,12 @@ from boxoffice_server.domain.task import LeasePolicy
 from boxoffice_server.housekeeping import Housekeeping
 from boxoffice_server.http import HttpPort
 from boxoffice_server.intake import Intake
-from boxoffice_server import janitor
 from boxoffice_server.janitor import Janitor
 from boxoffice_server.operations import charges, engine, intents, methods, refunds
 from boxoffice_server.operations.customers import Customers
 from boxoffice_server.operations.engine import Operations, Work
 from boxoffice_server.ports import Clock, MethodGateway, PaymentGateway
+from boxoffice_server.reconciliation import Reconciliation
 from boxoffice_server.settings import Address, Settings
 from boxoffice_server.settlement import Settlement
 from boxoffice_server.storage import create_store
@@ -60,11 +61,11 @@ class StartError(Exception):
 class Timings:
     """How long things take before something else is done about them; tests have less time."""
 
-    leases: LeasePolicy = LeasePolicy()
+    leases: LeasePolicy = field(default_factory=LeasePolicy)
     operation_lease: timedelta = engine.LEASE
     look_every: timedelta = janitor.LOOK_EVERY
     sweep_every: timedelta = janitor.SWEEP_EVERY
-    patience: Patience = Patience()
+    patience: Patience = field(default_factory=Patience)
 
 
 class Application:
@@ -87,9 +88,7 @@ class Application:
             patience=timings.patience,
         )
         gateway, saved = StripeGateway(self._stripe), StripeMethods(self._stripe)
-        settlement = Settlement(
-            clock=clock, authentication_limit=settings.authentication_limit
-        )
+        settlement = Settlement(clock=clock, authentication_limit=settings.authentication_limit)
         customers = Customers(store=store, clock=clock, gateway=gateway)
         self._operations = operations = Operations(
             store=store,
@@ -99,7 +98,16 @@ class Application:
             encode_error=encode_error,
             lease=timings.operation_lease,
         )
-        operations.know(_works(operations, settlement, gateway, saved, customers, clock))
+        operations.know(
+            _works(
+                operations=operations,
+                settlement=settlement,
+                gateway=gateway,
+                saved=saved,
+                customers=customers,
+                clock=clock,
+            )
+        )
         source = StripeNotificationSource(
             secrets=[secret.reveal() for secret in settings.stripe_webhook_secrets],
             livemode=settings.livemode,
@@ -112,12 +120,13 @@ class Application:
             settlement=settlement,
             operations=operations,
         )
+        books = StripeBooks(self._stripe)
         self._janitor = Janitor(
             store=store,
             clock=clock,
             operations=operations,
             intake=intake,
-            books=StripeBooks(self._stripe),
+            books=books,
             look_every=timings.look_every,
             sweep_every=timings.sweep_every,
         )
@@ -149,6 +158,13 @@ class Application:
                 customers=customers,
                 feed=self._feed,
                 settlement=settlement,
+                reconciliation=Reconciliation(
+                    store=store,
+                    clock=clock,
+                    books=books,
+                    intake=intake,
+                    settlement=settlement,
+                ),
             ),
             webhooks=WebhooksServicer(store=store, writes=writes, intake=intake),
         )
@@ -221,6 +237,7 @@ class Application:
 
 
 def _works(
+    *,
     operations: Operations,
     settlement: Settlement,
     gateway: PaymentGateway,

@@ -1,4 +1,4 @@
-"""What nobody else finishes: operations that were left, deadlines that passed, words that were lost.
+"""What nobody else finishes: operations that were left, deadlines that passed, words lost.
 
 Every replica has a janitor; what one holds the others pass over.
 """

@@ -69,6 +69,7 @@ class Settings:
     stripe_api_base: str
     sandbox_address: Address
     drain_grace: timedelta
+    authentication_limit: timedelta
 
     @property
     def uses_sandbox_key(self) -> bool:
@@ -105,7 +106,12 @@ def read_settings(environment: Mapping[str, str], *, sandbox: bool) -> Settings:
         stripe_webhook_secrets=_webhook_secrets(environment, key),
         stripe_api_base=base.rstrip("/"),
         sandbox_address=sandbox_address,
-        drain_grace=timedelta(seconds=_seconds(environment, "BOXOFFICE_DRAIN_SECONDS", "8")),
+        drain_grace=timedelta(
+            seconds=_number(environment, "BOXOFFICE_DRAIN_SECONDS", "8", "seconds", most=3600)
+        ),
+        authentication_limit=timedelta(
+            hours=_number(environment, "BOXOFFICE_AUTHENTICATION_HOURS", "23", "hours", most=720)
+        ),
     )
 
 
@@ -181,12 +187,14 @@ def _scheme_and_host(base: str) -> tuple[str, str]:
     return parts.scheme, host
 
 
-def _seconds(environment: Mapping[str, str], name: str, default: str) -> float:
+def _number(
+    environment: Mapping[str, str], name: str, default: str, unit: str, *, most: int
+) -> float:
     text = environment.get(name) or default
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = -1
-    if not 0 <= seconds <= 3600:  # noqa: PLR2004 -- an hour, as the message says
-        raise SettingsError(f"{name} must be seconds from 0 to 3600; it is {text!r}")
-    return seconds
+        number = -1
+    if not 0 <= number <= most:
+        raise SettingsError(f"{name} must be {unit} from 0 to {most}; it is {text!r}")
+    return number

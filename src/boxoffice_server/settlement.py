@@ -282,7 +282,7 @@ def _steps(order: Order, status: OrderStatus, flow: PaymentFlow) -> list[OrderSt
     """
     if status is not OrderStatus.PAID:
         return [status]
-    steps = [status]
+    steps: list[OrderStatus] = [status]
     if not order.product.task_function_name:
         if order.status is OrderStatus.TASK_STARTED:
             return [OrderStatus.TASK_STARTED]

@@ -9,7 +9,7 @@ import pytest
 from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
 from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
 from boxoffice.webhooks.v1.webhooks_pb2_grpc import WebhooksServiceStub
-from boxoffice_server.domain.task import LeasePolicy
+from boxoffice_server.app import Timings
 from tests.support.postgres import PostgresServer
 from tests.support.service import (
     Account,
@@ -54,8 +54,8 @@ def database_url(
 
 
 @pytest.fixture(scope="module")
-def leases() -> LeasePolicy | None:
-    """How long offers of tasks hold; a module with other times overrides it."""
+def timings() -> Timings | None:
+    """How long things take; a module with other times overrides it."""
     return None
 
 
@@ -69,7 +69,7 @@ def variables() -> dict[str, str]:
 def service(
     account: Account,
     database_url: str,
-    leases: LeasePolicy | None,
+    timings: Timings | None,
     variables: dict[str, str],
 ) -> Iterator[ServiceThread]:
     """The running service, told of everything that happens on its account."""
@@ -77,7 +77,7 @@ def service(
         "BOXOFFICE_STRIPE_API_KEY": account.key,
         "BOXOFFICE_STRIPE_API_BASE": account.sandbox.stripe_api_base,
     }
-    with running_service(database_url, leases=leases, **(environment | variables)) as service:
+    with running_service(database_url, timings=timings, **(environment | variables)) as service:
         account.point_webhooks(service)
         yield service
         account.stop_webhooks()

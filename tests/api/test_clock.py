@@ -52,7 +52,7 @@ def test_clock_moves_business_time_for_good(
     }
     for start in range(2):
         with (
-            running_service(url, leases=None, **environment) as service,
+            running_service(url, timings=None, **environment) as service,
             grpc.insecure_channel(service.grpc_address) as channel,
         ):
             orders, payments = OrdersServiceStub(channel), PaymentsServiceStub(channel)

@@ -11,6 +11,7 @@ from boxoffice.orders.v1 import orders_pb2 as pb
 from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
 from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
 from boxoffice_server.domain.errors import Reason
+from boxoffice_server.app import Timings
 from boxoffice_server.domain.task import LeasePolicy
 from tests.support.calls import refused, statuses_until
 from tests.support.logs import recorded_log
@@ -39,9 +40,11 @@ def grpc_stub_cls() -> type[OrdersServiceStub]:
 
 
 @pytest.fixture(scope="module")
-def leases() -> LeasePolicy:
+def timings() -> Timings:
     """Short times, so that leases run out while a test waits."""
-    return LeasePolicy(lease=LEASE, first_backoff=BACKOFF, most_backoff=BACKOFF * 2)
+    return Timings(
+        leases=LeasePolicy(lease=LEASE, first_backoff=BACKOFF, most_backoff=BACKOFF * 2)
+    )
 
 
 @pytest.fixture(scope="module")

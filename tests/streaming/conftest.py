@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from boxoffice_server.api.convert import encode_event
+from boxoffice_server.api.events import encode_event
 from boxoffice_server.ports import Store
 from tests.streaming.reading import Feeds
 from tests.support.stores import opened_store

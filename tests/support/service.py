@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from boxoffice_server.app import Application, Doors
-from boxoffice_server.domain.task import LeasePolicy
+from boxoffice_server.app import Application, Doors, Timings
 from boxoffice_server.settings import Settings, read_settings
 from boxoffice_server.storage import migrate
 from tests.support.processes import Process
@@ -45,9 +44,9 @@ def service_settings(database_url: str, **variables: str) -> Settings:
 class ServiceThread:
     """A running service. Its loop runs in a thread, so that tests may block."""
 
-    def __init__(self, settings: Settings, *, leases: LeasePolicy | None = None) -> None:
+    def __init__(self, settings: Settings, *, timings: Timings | None = None) -> None:
         self._settings = settings
-        self._leases = leases
+        self._timings = timings
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.application: Application
@@ -61,7 +60,7 @@ class ServiceThread:
         starting.result(START_SECONDS)
 
     async def _start(self) -> None:
-        self.application = Application(self._settings, leases=self._leases)
+        self.application = Application(self._settings, timings=self._timings)
         self.doors = await self.application.start()
 
     def stop(self) -> None:
@@ -90,10 +89,10 @@ class ServiceThread:
 
 @contextmanager
 def running_service(
-    database_url: str, *, leases: LeasePolicy | None = None, **variables: str
+    database_url: str, *, timings: Timings | None = None, **variables: str
 ) -> Iterator[ServiceThread]:
     """Run a service on free ports until the end of the block."""
-    service = ServiceThread(service_settings(database_url, **variables), leases=leases)
+    service = ServiceThread(service_settings(database_url, **variables), timings=timings)
     service.start()
     try:
         yield service

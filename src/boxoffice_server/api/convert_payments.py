@@ -185,9 +185,7 @@ def from_payment_method_type(
     return member(PaymentMethodType, name, "PAYMENT_METHOD_TYPE", field)
 
 
-def from_capture_method(
-    number: payments_pb2.CaptureMethod.ValueType, field: str
-) -> CaptureMethod:
+def from_capture_method(number: payments_pb2.CaptureMethod.ValueType, field: str) -> CaptureMethod:
     """Read when money is taken; automatically where nothing is said."""
     if number == payments_pb2.CAPTURE_METHOD_UNSPECIFIED:
         return CaptureMethod.AUTOMATIC

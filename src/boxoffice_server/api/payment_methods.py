@@ -42,7 +42,7 @@ class NamesMethod(Protocol):
     payment_method_id: str
     stripe_payment_method_id: str
 
-    def WhichOneof(self, oneof_group: Literal["payment_method"], /) -> str | None:  # noqa: N802 -- protobuf's
+    def WhichOneof(self, oneof_group: Literal["payment_method"], /) -> str | None:
         """Name the id that is set."""
         ...
 
@@ -76,9 +76,10 @@ class PaymentMethodMethods:
     def usable_method(
         self, repo: Repository, request: NamesMethod, user_id: str
     ) -> PaymentMethod | None:
-        """Find the saved method that a request names, which must be this user's; None: it names none.
+        """Find the saved method that a request names, which must be this user's.
 
-        Raises PAYMENT_METHOD_NOT_FOUND, and for `with_method` that one has to be read first.
+        None if it names none. Raises PAYMENT_METHOD_NOT_FOUND, and for `with_method` that one has
+        to be read first.
         """
         named = request.payment_method_id or request.stripe_payment_method_id
         if not named:
@@ -87,8 +88,7 @@ class PaymentMethodMethods:
         known = repo.methods.get(method_id(stripe_id) if stripe_id else named)
         if known is None and stripe_id:
             raise _UnknownMethodError(stripe_id)
-        method = check_usable(known, user_id, named)
-        return method
+        return check_usable(known, user_id, named)
 
     async def with_method(self, request: NamesMethod, call: Callable[[], Awaitable[R]]) -> R:
         """Make a call; once more after Stripe was asked for a method that was not known here.

@@ -8,6 +8,7 @@ from boxoffice_server.api import convert, convert_payments
 from boxoffice_server.api.context import Context
 from boxoffice_server.api.payment_methods import PaymentMethodMethods
 from boxoffice_server.api.payment_reads import PaymentReadMethods
+from boxoffice_server.api.reconcile import ReconcileMethods
 from boxoffice_server.api.refunds import RefundMethods
 from boxoffice_server.api.requests import Faults
 from boxoffice_server.api.sales import new_order, sale_faults
@@ -41,6 +42,7 @@ from boxoffice_server.ports import (
     Repository,
     Store,
 )
+from boxoffice_server.reconciliation import Reconciliation
 from boxoffice_server.settlement import Locked, Settlement, lock, lock_order
 
 MOST_DESCRIPTION = 500
@@ -52,6 +54,7 @@ class PaymentsServicer(  # type: ignore[misc]
     PaymentReadMethods,
     RefundMethods,
     PaymentMethodMethods,
+    ReconcileMethods,
     payments_pb2_grpc.PaymentsServiceServicer,
 ):
     """Payments over gRPC."""
@@ -67,14 +70,15 @@ class PaymentsServicer(  # type: ignore[misc]
         customers: Customers,
         feed: FrameSource,
         settlement: Settlement,
+        reconciliation: Reconciliation,
     ) -> None:
         PaymentReadMethods.__init__(self, store=store, gateway=gateway, feed=feed)
-        RefundMethods.__init__(
-            self, store=store, clock=clock, writes=writes, settlement=settlement
-        )
+        RefundMethods.__init__(self, store=store, clock=clock, writes=writes, settlement=settlement)
         PaymentMethodMethods.__init__(
             self, store=store, clock=clock, writes=writes, gateway=methods, customers=customers
         )
+
+        ReconcileMethods.__init__(self, reconciliation=reconciliation)
 
     async def CreatePaymentIntent(
         self, request: pb.CreatePaymentIntentRequest, context: Context
@@ -427,5 +431,3 @@ def _not_charged(payment: Payment) -> BoxofficeError | None:
     return BoxofficeError(
         Reason.CARD_DECLINED, f"payment {payment.id} was declined: {told}", metadata=about
     )
-
-

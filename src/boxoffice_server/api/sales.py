@@ -1,5 +1,6 @@
 """What is recorded of a sale: an order for a product, by whichever way it will be paid."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -28,14 +29,7 @@ class SaleRequest(Protocol):
     @property
     def data(self) -> Struct: ...
     @property
-    def tags(self) -> "RepeatedText": ...
-
-
-class RepeatedText(Protocol):
-    """A repeated string of a request."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: int, /) -> str: ...
+    def tags(self) -> Sequence[str]: ...
 
 
 def sale_faults(request: SaleRequest) -> Faults:
@@ -47,7 +41,7 @@ def sale_faults(request: SaleRequest) -> Faults:
     faults.id(request.product_id, "product_id")
     if request.currency_code and not is_currency_code(request.currency_code):
         faults.add("currency_code", "must be an ISO 4217 code in lower case, such as eur")
-    faults.extend(tag_violations(list(request.tags), "tags"))
+    faults.extend(tag_violations(request.tags, "tags"))
     return faults
 
 

@@ -50,12 +50,7 @@ class MakeCharge:
             raise about(error, payment_id=loaded.id, order_id=loaded.order_id) from error
 
         def record(repo: Repository, operation: Operation) -> Operation:
-            locked = lock(repo, operation.resource_id)
-            if locked is None:
-                raise AssertionError(f"payment {operation.resource_id} is gone")
-            self._settlement.settle(
-                repo, locked, [answer.fact], stripe_charge_id=answer.stripe_charge_id
-            )
+            settle_charge(self._settlement, repo, operation.resource_id, answer)
             return operation
 
         return record
@@ -82,6 +77,16 @@ class MakeCharge:
         """Leave the order as it is: nothing was charged, and another Source may be."""
         del repo, error
         return operation
+
+
+def settle_charge(
+    settlement: Settlement, repo: Repository, payment_id: str, answer: ChargeAnswer
+) -> None:
+    """Record what the vendor said about a legacy charge of ours."""
+    locked = lock(repo, payment_id)
+    if locked is None:
+        raise AssertionError(f"payment {payment_id} is gone")
+    settlement.settle(repo, locked, [answer.fact], stripe_charge_id=answer.stripe_charge_id)
 
 
 def agrees(source: SourceAnswer, payment: Payment) -> bool:

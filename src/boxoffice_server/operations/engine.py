@@ -201,12 +201,14 @@ class Operations:
         """Ask the vendor and record what it said, in a task of the service's own.
 
         Answers the operation as it has ended. Raises what leaves it open: VENDOR_UNAVAILABLE,
-        OUTCOME_UNKNOWN, STORE_UNAVAILABLE, or a fault. Without an `answer` only what became of it is
-        recorded, for whoever asks again.
+        OUTCOME_UNKNOWN, STORE_UNAVAILABLE, or a fault. Without an `answer` only what became of it
+        is recorded, for whoever asks again.
         """
         return await self._own.run(self._go_on(begun.operation, begun.loaded, answer))
 
-    async def _go_on(self, operation: Operation, loaded: object, answer: Answer | None) -> Operation:
+    async def _go_on(
+        self, operation: Operation, loaded: object, answer: Answer | None
+    ) -> Operation:
         name = operation.key.operation
         work = self._works[name]
         refusal: BoxofficeError | None = None
@@ -251,9 +253,7 @@ class Operations:
             raw, failed = self._encode_error(refusal), True
         elif answer is not None:
             raw, failed = answer(repo, told)
-        finished = replace(
-            told, answer=raw, failed=failed, settled=True, owner="", lease_time=None
-        )
+        finished = replace(told, answer=raw, failed=failed, settled=True, owner="", lease_time=None)
         repo.operations.update(finished)
         reach(FailPoint.SETTLING, operation.key.operation)
         return finished
@@ -353,8 +353,9 @@ class Operations:
             finished = await self.go_on(begun, None)
         except BoxofficeError as error:
             log.warning("an operation is still open", reason=error.reason)
-        except Exception as error:  # noqa: BLE001 -- told in the log, and tried again
-            log.error("an operation can't be settled", exc_info=error)
+        except Exception:
+            # A fault of ours: told in the log, and tried again after a while.
+            log.exception("an operation can't be settled")
         else:
             log.info("an operation that was left is settled", failed=finished.failed)
 

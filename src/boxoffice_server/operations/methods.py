@@ -215,12 +215,11 @@ class DetachMethod:
         news = await self._operations.once(
             operation,
             find=lambda: self._detached(named),
-            send=lambda key: self._gateway.detach_method(named, key=key),
+            send=lambda key: self._gateway.detach_method(named, now=self._clock.now(), key=key),
         )
 
         def record(repo: Repository, operation: Operation) -> Operation:
-            now = self._clock.now()
-            hear(repo, as_detached(news, now), user_id=loaded.user_id, now=now)
+            hear(repo, news, user_id=loaded.user_id, now=self._clock.now())
             return operation
 
         return record
@@ -228,7 +227,7 @@ class DetachMethod:
     async def _detached(self, stripe_payment_method_id: str) -> MethodNews | None:
         """Read whether a method that was attached is so no more."""
         news = await self._gateway.read_method(stripe_payment_method_id)
-        return None if news.stripe_customer_id else news
+        return None if news.stripe_customer_id else as_detached(news, self._clock.now())
 
     def refuse(self, repo: Repository, operation: Operation, error: BoxofficeError) -> Operation:
         """The method is as it was."""

@@ -1,5 +1,6 @@
 """Payments, and the facts that move them, in SQL."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, bindparam, select
@@ -107,10 +108,12 @@ class SqlCustomers:
         row = one_row(self._connection, customers, lock=True, user_id=user_id)
         if row is None:
             raise LookupError("the user's customer is gone")
-        if not row["stripe_customer_id"]:
-            values = {"user_id": user_id, "stripe_customer_id": stripe_customer_id}
-            update_row(self._connection, customers, values, "user_id")
-        return to_customer({**row, "stripe_customer_id": row["stripe_customer_id"] or stripe_customer_id})
+        known = to_customer(row)
+        if known.stripe_customer_id:
+            return known
+        learned = replace(known, stripe_customer_id=stripe_customer_id)
+        update_row(self._connection, customers, from_customer(learned), "id")
+        return learned
 
 
 def _conditions(wanted: PaymentFilter) -> list[ColumnElement[bool]]:

@@ -45,6 +45,11 @@ class SqlNotifications:
     def update(self, notification: Notification) -> None:
         update_row(self._connection, notifications, from_notification(notification), "id")
 
+    def about(self, resource_id: str) -> list[Notification]:
+        query = select(notifications).where(notifications.c.resource_id == resource_id)
+        query = query.order_by(notifications.c.id)
+        return [to_notification(row) for row in self._connection.execute(query).mappings()]
+
     def release(self, related_id: str) -> bool:
         query = update(notifications).values(state=NotificationState.WAITING.value)
         query = query.where(

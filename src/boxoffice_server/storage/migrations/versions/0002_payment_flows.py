@@ -245,14 +245,14 @@ def _bring_back() -> None:
     )
     _fill(
         "operations",
-        """SELECT caller, operation, request_id, resource_id, fingerprint, resource_id, '{}', answer,
-            failed, answer IS NOT NULL, owner, lease_time, 0, 1, false, create_time
+        """SELECT caller, operation, request_id, resource_id, fingerprint, resource_id, '{}',
+            answer, failed, answer IS NOT NULL, owner, lease_time, 0, 1, false, create_time
             FROM moved_operations""",
     )
 
 
 def _fill(table: str, query: str) -> None:
-    op.execute(f"INSERT INTO {table} {query}")  # noqa: S608 -- no word of it comes from outside
+    op.execute(f"INSERT INTO {table} {query}")
     op.drop_table(f"moved_{table}")
 
 
