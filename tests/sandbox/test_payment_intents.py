@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.sandbox.harness import Desk
+from tests.sandbox.harness import Desk, Listener
 
 
 async def test_created_intent_has_what_was_asked(desk: Desk) -> None:
@@ -95,6 +95,27 @@ async def test_method_is_saved_for_future_usage(desk: Desk) -> None:
         customer=customer, payment_method=methods.data[0].id, off_session=True, confirm=True
     )
     assert again.status == "succeeded"
+
+
+@pytest.mark.parametrize("usage", ["off_session", "on_session"])
+@pytest.mark.parametrize("capture_method", ["automatic", "manual"])
+async def test_saving_a_method_is_told(
+    desk: Desk, listener: Listener, usage: str, capture_method: str
+) -> None:
+    """Attached with its own webhook, when the money is taken or held, not before."""
+    customer = await desk.new_customer()
+    intent = await desk.new_payment(
+        customer=customer, setup_future_usage=usage, capture_method=capture_method
+    )
+    confirm = desk.stripe.v1.payment_intents.confirm_async
+    with pytest.raises(stripe.CardError):
+        await confirm(intent.id, {"payment_method": "pm_card_chargeDeclined"})
+    assert "payment_method.attached" not in await desk.events()
+    done = await confirm(intent.id, {"payment_method": "pm_card_mastercard"})
+    attached = await desk.event("payment_method.attached")
+    assert attached["data"]["object"]["id"] == done.payment_method
+    assert attached["data"]["object"]["customer"] == customer
+    await listener.until(lambda it: "payment_method.attached" in it.types)
 
 
 async def test_unsaved_method_pays_once(desk: Desk) -> None:
@@ -227,6 +248,7 @@ async def test_voided_hold_is_given_back(desk: Desk) -> None:
     assert (gone.status, gone.amount_capturable) == ("canceled", 0)
     assert isinstance(gone.latest_charge, stripe.Charge)
     assert (gone.latest_charge.refunded, gone.latest_charge.captured) == (True, False)
+    assert (await desk.events())[-2:] == ["charge.refunded", "payment_intent.canceled"]
 
 
 async def test_cancelled_intent_keeps_its_reason(desk: Desk) -> None:
@@ -240,27 +262,3 @@ async def test_cancelled_intent_keeps_its_reason(desk: Desk) -> None:
     with pytest.raises(stripe.InvalidRequestError) as refused:
         await cancel(paid.id)
     assert refused.value.code == "payment_intent_unexpected_state"
-
-
-async def test_dispute_card_is_disputed(desk: Desk) -> None:
-    """The bank takes the money back, with a fee, and may be won over."""
-    paid = await desk.new_payment(payment_method="pm_card_createDispute", confirm=True)
-    dispute = (await desk.stripe.v1.disputes.list_async({"payment_intent": paid.id})).data[0]
-    assert (dispute.amount, dispute.status, dispute.reason) == (
-        1000,
-        "needs_response",
-        "fraudulent",
-    )
-    assert dispute.balance_transactions[0].fee == 1500
-    with pytest.raises(stripe.InvalidRequestError) as refused:
-        await desk.stripe.v1.refunds.create_async({"payment_intent": paid.id})
-    assert refused.value.code == "charge_disputed"
-    answered = await desk.stripe.v1.disputes.update_async(
-        dispute.id, {"evidence": {"uncategorized_text": "They came."}}
-    )
-    assert answered.status == "under_review"
-    assert (await desk.control(f"disputes/{dispute.id}/win"))["status"] == "won"
-    assert (await desk.events())[-2:] == [
-        "charge.dispute.closed",
-        "charge.dispute.funds_reinstated",
-    ]

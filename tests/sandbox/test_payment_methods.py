@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.sandbox.harness import Desk
+from tests.sandbox.harness import Desk, Json, Listener
 
 
 async def test_method_of_a_token_has_its_brand(desk: Desk) -> None:
@@ -135,3 +135,74 @@ async def test_saved_method_is_updated(desk: Desk) -> None:
     assert changed.billing_details.name == "J. Rosen"
     assert changed.metadata is not None
     assert changed.metadata.to_dict() == {"tag": "blue"}
+    event = await desk.event("payment_method.updated")
+    assert event["data"]["object"]["metadata"] == {"tag": "blue"}
+    assert event["data"]["previous_attributes"]["metadata"] == {}
+    later = await methods.update_async(method.id, {"card": {"exp_month": 5, "exp_year": 2041}})
+    assert later.card is not None
+    assert (later.card.exp_month, later.card.exp_year) == (5, 2041)
+
+
+async def test_unsaved_method_is_not_updated(desk: Desk) -> None:
+    """Only what belongs to a customer can be changed."""
+    methods = desk.stripe.v1.payment_methods
+    method = await methods.create_async({"type": "card", "card": {"token": "tok_visa"}})
+    with pytest.raises(stripe.InvalidRequestError, match="save this PaymentMethod"):
+        await methods.update_async(method.id, {"metadata": {"tag": "blue"}})
+
+
+async def test_saving_and_removing_are_told(desk: Desk, listener: Listener) -> None:
+    """Each has a webhook with the method as it was then."""
+    customer = await desk.new_customer()
+    methods = desk.stripe.v1.payment_methods
+    method = await methods.attach_async("pm_card_visa", {"customer": customer})
+    await methods.detach_async(method.id)
+    await listener.until_count(3)
+    owners = {e["type"]: e["data"]["object"].get("customer") for e in listener.events}
+    assert owners["payment_method.attached"] == customer
+    assert owners["payment_method.detached"] is None
+    assert (await methods.list_async({"customer": customer})).data == []
+
+
+async def test_detached_method_does_not_pay(desk: Desk) -> None:
+    """Neither for its former customer nor without one."""
+    customer = await desk.new_customer()
+    methods = desk.stripe.v1.payment_methods
+    method = await methods.attach_async("pm_card_visa", {"customer": customer})
+    await methods.detach_async(method.id)
+    for more in ({"customer": customer}, {}):
+        with pytest.raises(stripe.InvalidRequestError, match="may not be used again"):
+            await desk.new_payment(payment_method=method.id, confirm=True, **more)
+
+
+async def test_network_renews_a_saved_card(desk: Desk, listener: Listener) -> None:
+    """A new expiry comes by itself, with a webhook that says what it was before."""
+    customer = await desk.new_customer()
+    method = await desk.stripe.v1.payment_methods.attach_async(
+        "pm_card_visa", {"customer": customer}
+    )
+    assert method.card is not None
+    renewed = await desk.control(
+        f"payment_methods/{method.id}/update", {"exp_month": 7, "exp_year": 2044}
+    )
+    assert renewed["status"] == "attached"
+    after = await desk.stripe.v1.payment_methods.retrieve_async(method.id)
+    assert after.card is not None
+    assert (after.card.exp_month, after.card.exp_year) == (7, 2044)
+    event = await desk.event("payment_method.automatically_updated")
+    assert event["data"]["previous_attributes"]["card"]["exp_year"] == method.card.exp_year
+    await listener.until(lambda it: "payment_method.automatically_updated" in it.types)
+    again = await desk.control(f"payment_methods/{method.id}/update")
+    assert again["object"]["card"]["exp_year"] == 2047
+
+
+@pytest.mark.parametrize("body", [{"exp_month": 13}, {"exp_year": "soon"}])
+async def test_unreadable_renewal_is_refused(desk: Desk, body: Json) -> None:
+    """A control call with a mistake changes nothing."""
+    customer = await desk.new_customer()
+    method = await desk.stripe.v1.payment_methods.attach_async(
+        "pm_card_visa", {"customer": customer}
+    )
+    assert (await desk.try_control(f"payment_methods/{method.id}/update", body))[0] == 400
+    await desk.stripe.v1.payment_methods.detach_async(method.id)
+    assert (await desk.try_control(f"payment_methods/{method.id}/update"))[0] == 400

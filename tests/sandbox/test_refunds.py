@@ -1,9 +1,11 @@
 """Refunds through the official SDK."""
 
+from typing import Any
+
 import pytest
 import stripe
 
-from tests.sandbox.harness import Desk
+from tests.sandbox.harness import Desk, Json, Listener
 
 
 async def _paid(desk: Desk, card: str = "pm_card_visa") -> str:
@@ -83,12 +85,100 @@ async def test_refund_may_fail_later(desk: Desk) -> None:
     ]
 
 
+async def test_failed_refund_is_over(desk: Desk) -> None:
+    """A refund fails once: the money can be refunded anew, and the failed one stays failed."""
+    intent = await _paid(desk)
+    create = desk.stripe.v1.refunds.create_async
+    first = await create({"payment_intent": intent, "amount": 400})
+    await desk.control(f"refunds/{first.id}/fail", {"reason": "expired_or_canceled_card"})
+    for action in ("fail", "succeed"):
+        assert (await desk.try_control(f"refunds/{first.id}/{action}"))[0] == 400
+    failed = await desk.event("refund.failed")
+    assert failed["data"]["object"]["failure_reason"] == "expired_or_canceled_card"
+    back = await desk.stripe.v1.balance_transactions.retrieve_async(
+        failed["data"]["object"]["failure_balance_transaction"]
+    )
+    assert (back.amount, back.type) == (400, "refund_failure")
+    second = await create({"payment_intent": intent})
+    assert second.amount == 1000
+    assert (await desk.try_control(f"refunds/{second.id}/fail", {"reason": "mood"}))[0] == 400
+
+
+async def test_pending_refund_may_fail(desk: Desk) -> None:
+    """Pending counts as given back until it fails."""
+    intent = await _paid(desk, "pm_card_pendingRefund")
+    create = desk.stripe.v1.refunds.create_async
+    refund = await create({"payment_intent": intent, "amount": 900})
+    with pytest.raises(stripe.InvalidRequestError, match="greater than unrefunded"):
+        await create({"payment_intent": intent, "amount": 200})
+    assert (await desk.control(f"refunds/{refund.id}/fail"))["status"] == "failed"
+    updated = await desk.event("refund.updated")
+    assert updated["data"]["object"]["status"] == "failed"
+    assert updated["data"]["previous_attributes"] == {"status": "pending"}
+    assert (await create({"payment_intent": intent})).amount == 1000
+
+
+async def test_refund_in_the_dashboard(desk: Desk, listener: Listener) -> None:
+    """Somebody refunds by hand: no metadata, no request of ours, the same webhooks."""
+    intent = await _paid(desk)
+    made = await desk.control(f"payment_intents/{intent}/refund", {"amount": 300})
+    assert made["status"] == "succeeded"
+    refund = await desk.stripe.v1.refunds.retrieve_async(made["id"])
+    assert (refund.amount, refund.payment_intent) == (300, intent)
+    assert refund.metadata is not None
+    assert refund.metadata.to_dict() == {}
+    rest = await desk.control(
+        f"charges/{refund.charge}/refund",
+        {"reason": "requested_by_customer", "metadata": {"who": "Ann"}},
+    )
+    assert (rest["object"]["amount"], rest["object"]["metadata"]) == (700, {"who": "Ann"})
+    charge = await desk.stripe.v1.charges.retrieve_async(str(refund.charge))
+    assert (charge.amount_refunded, charge.refunded) == (1000, True)
+    event = await desk.event("charge.refunded")
+    assert event["request"] == {"id": None, "idempotency_key": None}
+    await listener.until_count(8)
+    assert sorted(listener.types)[-2:] == ["refund.created", "refund.created"]
+    status, answer = await desk.try_control(f"payment_intents/{intent}/refund")
+    assert (status, answer["error"]["code"]) == (400, "charge_already_refunded")
+
+
+@pytest.mark.parametrize("body", [{"amount": 0}, {"reason": "mood"}, {"metadata": {"a": 1}}])
+async def test_unreadable_refund_is_refused(desk: Desk, body: Json) -> None:
+    """A control call with a mistake refunds nothing."""
+    intent = await _paid(desk)
+    assert (await desk.try_control(f"payment_intents/{intent}/refund", body))[0] == 400
+    assert (await desk.stripe.v1.refunds.list_async({"payment_intent": intent})).data == []
+
+
+async def test_refunds_are_listed(desk: Desk) -> None:
+    """By payment intent, by charge, by time, and in pages."""
+    first, second = await _paid(desk), await _paid(desk)
+    create = desk.stripe.v1.refunds.create_async
+    one = await create({"payment_intent": first, "amount": 100})
+    two = await create({"payment_intent": first, "amount": 200})
+    other = await create({"payment_intent": second, "metadata": {"order": "o1"}})
+    list_refunds = desk.stripe.v1.refunds.list_async
+    for page in (
+        await list_refunds({"payment_intent": first}),
+        await list_refunds({"charge": str(one.charge)}),
+    ):
+        assert [refund.id for refund in page.data] == [two.id, one.id]
+    created: Any = {"gte": one.created, "lte": other.created}
+    page = await list_refunds({"created": created, "limit": 1})
+    assert [item.id async for item in page.auto_paging_iter()] == [other.id, two.id, one.id]
+    assert (await list_refunds({"created": {"gt": other.created}})).data == []
+
+
 async def test_refund_may_be_pending_first(desk: Desk) -> None:
     """A pending refund becomes a done one."""
     intent = await _paid(desk, "pm_card_pendingRefund")
     refund = await desk.stripe.v1.refunds.create_async({"payment_intent": intent})
     assert refund.status == "pending"
     assert (await desk.control(f"refunds/{refund.id}/succeed"))["status"] == "succeeded"
+    updated = await desk.event("refund.updated")
+    assert updated["data"]["previous_attributes"] == {"status": "pending"}
+    charge = await desk.stripe.v1.charges.retrieve_async(str(refund.charge))
+    assert (charge.amount_refunded, charge.refunded) == (1000, True)
 
 
 async def test_redirect_payment_is_refunded(desk: Desk) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.sandbox.harness import Desk
+from tests.sandbox.harness import Desk, Listener
 
 
 async def test_confirmed_setup_saves_the_method(desk: Desk) -> None:
@@ -103,6 +103,70 @@ async def test_setup_may_need_authentication(desk: Desk) -> None:
     assert f"setup_intent={setup.id}" in location
     done = await desk.stripe.v1.setup_intents.retrieve_async(setup.id)
     assert done.status == "succeeded"
+
+
+@pytest.mark.parametrize("card", ["visa", "threeDSecure2Required", "chargeCustomerFail"])
+async def test_setup_is_finished_as_the_customer_would(
+    desk: Desk, listener: Listener, card: str
+) -> None:
+    """Declined first, then saved, through 3-D Secure when the card wants it."""
+    customer = await desk.new_customer()
+    setup = await desk.stripe.v1.setup_intents.create_async(
+        {"customer": customer, "payment_method_types": ["card"], "usage": "off_session"}
+    )
+    declined = await desk.control(f"setup_intents/{setup.id}/decline")
+    assert declined["status"] == "requires_payment_method"
+    assert declined["object"]["last_setup_error"]["code"] == "card_declined"
+    done = await desk.control(f"setup_intents/{setup.id}/setup", {"card": card})
+    assert done["status"] == "succeeded"
+    methods = await desk.stripe.v1.payment_methods.list_async({"customer": customer})
+    assert [method.id for method in methods.data] == [done["object"]["payment_method"]]
+    await listener.until(lambda it: "setup_intent.succeeded" in it.types)
+    await listener.until(lambda it: "payment_method.attached" in it.types)
+    await listener.until(lambda it: "setup_intent.setup_failed" in it.types)
+    assert (await desk.try_control(f"setup_intents/{setup.id}/setup"))[0] == 400
+
+
+async def test_setup_waits_for_the_customer(desk: Desk) -> None:
+    """A setup that waits for authentication is finished, or refused, by the same buttons."""
+    for action, status in (("decline", "requires_payment_method"), ("setup", "succeeded")):
+        setup = await desk.stripe.v1.setup_intents.create_async(
+            {
+                "payment_method": "pm_card_threeDSecure2Required",
+                "payment_method_types": ["card"],
+                "confirm": True,
+            }
+        )
+        assert (await desk.control(f"setup_intents/{setup.id}/{action}"))["status"] == status
+        assert (await desk.try_control(f"setup_intents/{setup.id}/authenticate"))[0] == 400
+
+
+async def test_setup_by_bank_is_finished_as_the_customer_would(desk: Desk) -> None:
+    """The button goes through the bank's page of a redirect method."""
+    customer = await desk.new_customer()
+    setup = await desk.stripe.v1.setup_intents.create_async(
+        {"customer": customer, "payment_method_types": ["ideal"]}
+    )
+    assert (await desk.control(f"setup_intents/{setup.id}/setup"))["status"] == "succeeded"
+    methods = await desk.stripe.v1.payment_methods.list_async({"customer": customer})
+    assert [method.type for method in methods.data] == ["sepa_debit"]
+
+
+async def test_saved_card_of_a_setup_pays_off_session(desk: Desk) -> None:
+    """What the setup saved is charged without the customer; a button may name the card."""
+    customer = await desk.new_customer()
+    setup = await desk.stripe.v1.setup_intents.create_async(
+        {"customer": customer, "payment_method_types": ["card"]}
+    )
+    done = await desk.control(f"setup_intents/{setup.id}/setup", {"card": "authenticationRequired"})
+    with pytest.raises(stripe.CardError) as declined:
+        await desk.new_payment(
+            customer=customer,
+            payment_method=done["object"]["payment_method"],
+            off_session=True,
+            confirm=True,
+        )
+    assert declined.value.code == "authentication_required"
 
 
 @pytest.mark.parametrize("kind", ["bancontact", "ideal"])

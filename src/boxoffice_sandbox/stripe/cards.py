@@ -92,6 +92,8 @@ class Card:
     attaches: bool = True
     """Whether it can be saved; most declining cards can't."""
     dispute: str | None = None
+    inquiry: bool = False
+    """Whether the dispute starts as the bank's question, before any money moves."""
     refund: str = "succeeded"
 
     @property
@@ -183,6 +185,12 @@ def _after_the_charge() -> Iterator[Card]:
         ("createDisputeProductNotReceived", "4000000000002685", "product_not_received"),
     ):
         yield Card(name=name, number=number, dispute=reason)
+    yield Card(
+        name="createDisputeInquiry",
+        number="4000000000001976",
+        dispute="fraudulent",
+        inquiry=True,
+    )
     for name, number, refund in (
         ("pendingRefund", "4000000000007726", "pending"),
         ("refundFail", "4000000000005126", "fails_later"),

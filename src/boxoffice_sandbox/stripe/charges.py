@@ -126,8 +126,8 @@ def _charge_card(
             charge=charge["id"],
         )
     charging.succeed(scope, charge, capture=capture)
-    if card.dispute is not None and capture:
-        disputes.open_dispute(scope, charge, card.dispute)
+    if capture:
+        disputes.after_payment(scope, charge, card)
     return charge
 
 
@@ -154,10 +154,31 @@ def _charge_source(scope: Scope, charge: Json, reference: str, *, capture: bool)
         charge["payment_method_details"] = charging.redirect_details(
             {**source, "billing_details": charge["billing_details"]}
         )
+        if scope.hidden(reference).get("slow"):
+            scope.save(charge)
+            scope.emit("charge.pending", charge)
+            return charge
         return charging.succeed(scope, charge, capture=True)
     dates = source["card"]["exp_month"], source["card"]["exp_year"]
     card = tokens.card_of(scope.hidden(reference))
     return _charge_card(scope, charge, card, dates, capture=capture)
+
+
+def end_processing(scope: Scope, charge: Json, *, succeeded: bool) -> Json:
+    """End what the bank of a Source took its time over."""
+    if charge["status"] != "pending" or charge["payment_intent"] is not None:
+        message = f"{charge['id']} is no pending charge of a Source."
+        raise invalid_request(message)
+    if succeeded:
+        return charging.succeed(scope, charge, capture=True)
+    charge |= {
+        "failure_code": "generic_could_not_process",
+        "failure_message": "The payment could not be processed.",
+        "status": "failed",
+    }
+    scope.save(charge)
+    scope.emit("charge.failed", charge)
+    return charge
 
 
 def _check_amount_agrees(source: Json, charge: Json) -> None:
@@ -207,7 +228,9 @@ def _capture(scope: Scope, params: Json, charge: str) -> Json:
     if amount > found["amount"]:
         message = f"The amount to capture ({amount}) is more than was authorized."
         raise invalid_request(message, param="amount", code="amount_too_large")
-    return charging.capture(scope, found, amount)
+    charging.capture(scope, found, amount)
+    disputes.after_payment(scope, found, tokens.card_of(scope.hidden(found["payment_method"])))
+    return found
 
 
 def _list(scope: Scope, params: Json) -> Json:

@@ -191,8 +191,8 @@ def succeed(
         "payment_intent.succeeded" if capture else "payment_intent.amount_capturable_updated",
         intent,
     )
-    if card is not None and card.dispute is not None and capture:
-        disputes.open_dispute(scope, attempt, card.dispute)
+    if card is not None and capture:
+        disputes.after_payment(scope, attempt, card)
     return intent
 
 

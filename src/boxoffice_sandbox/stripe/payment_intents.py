@@ -12,7 +12,7 @@ from boxoffice_sandbox.params import (
     merged_metadata,
 )
 from boxoffice_sandbox.scope import Scope
-from boxoffice_sandbox.stripe import charging, intents
+from boxoffice_sandbox.stripe import charging, disputes, intents, tokens
 from boxoffice_sandbox.stripe.confirmation import confirm as confirm_intent
 from boxoffice_sandbox.stripe.currencies import check_amount, checked_currency
 from boxoffice_sandbox.stripe.intent_params import (
@@ -260,6 +260,7 @@ def capture(scope: Scope, params: Json, intent: str) -> Json:
     found |= {"amount_capturable": 0, "amount_received": amount, "status": "succeeded"}
     scope.save(found)
     scope.emit("payment_intent.succeeded", found)
+    disputes.after_payment(scope, charge, tokens.card_of(scope.hidden(charge["payment_method"])))
     return found
 
 

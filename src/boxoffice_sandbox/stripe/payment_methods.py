@@ -244,6 +244,20 @@ def _update(scope: Scope, params: Json, payment_method: str) -> Json:
     return method
 
 
+def update_by_network(scope: Scope, method: Json, expiry: tuple[int, int]) -> Json:
+    """Take over a card's new expiry from its network, as Stripe does for saved cards."""
+    if method["customer"] is None or method["type"] != "card":
+        message = f"{method['id']} is not a card that is saved to a customer."
+        raise invalid_request(message)
+    card = method["card"]
+    before = {name: card[name] for name in ("exp_month", "exp_year")}
+    card["exp_month"], card["exp_year"] = expiry
+    scope.save(method)
+    changed = {name: value for name, value in before.items() if card[name] != value}
+    scope.emit("payment_method.automatically_updated", method, {"card": changed})
+    return method
+
+
 def _detach(scope: Scope, _params: Json, payment_method: str) -> Json:
     method = scope.get("payment_method", payment_method, param="payment_method", status=404)
     customer = method["customer"]

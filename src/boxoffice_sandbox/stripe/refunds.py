@@ -5,7 +5,7 @@ from typing import Any
 from boxoffice_sandbox.errors import invalid_request, malformed
 from boxoffice_sandbox.params import CREATED, PAGE, Bool, Email, Int, Metadata, Str, merged_metadata
 from boxoffice_sandbox.scope import Scope
-from boxoffice_sandbox.stripe import balance
+from boxoffice_sandbox.stripe import balance, disputes
 from boxoffice_sandbox.stripe.cards import CARDS
 from boxoffice_sandbox.stripe.currencies import written_amount
 from boxoffice_sandbox.stripe.lists import field_is, list_page
@@ -13,6 +13,16 @@ from boxoffice_sandbox.stripe.routing import Endpoint
 
 Json = dict[str, Any]
 
+REASONS = ("duplicate", "fraudulent", "requested_by_customer")
+FAILURES = (
+    "lost_or_stolen_card",
+    "charge_for_pending_refund_disputed",
+    "declined",
+    "expired_or_canceled_card",
+    "insufficient_funds",
+    "merchant_request",
+    "unknown",
+)
 _TO_A_CARD: Json = {
     "card": {
         "reference_status": "pending",
@@ -26,7 +36,7 @@ _TO_A_CARD: Json = {
 def create(scope: Scope, params: Json) -> Json:
     """Give back all or a part of a charge."""
     charge = _charge(scope, params)
-    _check_refundable(charge)
+    _check_refundable(scope, charge)
     remaining = charge["amount"] - charge["amount_refunded"]
     amount = params.get("amount", remaining)
     if amount > remaining:
@@ -55,11 +65,11 @@ def _charge(scope: Scope, params: Json) -> Json:
     return scope.get("charge", intent["latest_charge"], param=name)
 
 
-def _check_refundable(charge: Json) -> None:
+def _check_refundable(scope: Scope, charge: Json) -> None:
     if charge["refunded"]:
         message = f"Charge {charge['id']} has already been refunded."
         raise invalid_request(message, code="charge_already_refunded")
-    if charge["disputed"]:
+    if charge["disputed"] and not _only_inquired(scope, charge):
         message = f"Charge {charge['id']} has been charged back; cannot issue a refund."
         raise invalid_request(message, code="charge_disputed")
     if charge["status"] != "succeeded" or not charge["captured"]:
@@ -67,6 +77,11 @@ def _check_refundable(charge: Json) -> None:
             f"Charge {charge['id']} is not a captured, successful charge, so it cannot be refunded."
         )
         raise invalid_request(message, param="charge", code="charge_not_refundable")
+
+
+def _only_inquired(scope: Scope, charge: Json) -> bool:
+    """Tell whether the bank has asked about the charge and taken nothing back."""
+    return all(dispute["is_charge_refundable"] for dispute in disputes.of_charge(scope, charge))
 
 
 def refund_now(scope: Scope, charge: Json, amount: int, params: Json) -> Json:
@@ -109,14 +124,18 @@ def _new_refund(scope: Scope, charge: Json, amount: int, params: Json) -> Json:
     }
 
 
-def finish(scope: Scope, refund: Json, *, succeeded: bool) -> Json:
+def finish(scope: Scope, refund: Json, *, succeeded: bool, reason: str = FAILURES[0]) -> Json:
     """End a refund at the bank: a pending one succeeds or fails, a done one may still fail."""
+    allowed = ("pending",) if succeeded else ("pending", "succeeded")
+    if refund["status"] not in allowed:
+        message = f"{refund['id']} is {refund['status']}, not {' or '.join(allowed)}."
+        raise invalid_request(message)
     before = {"status": refund["status"]}
     if succeeded:
         refund["status"] = "succeeded"
         scope.save(refund)
     else:
-        _fail(scope, refund)
+        _fail(scope, refund, reason)
     scope.emit("refund.updated", refund, before)
     scope.emit("charge.refund.updated", refund, before)
     if not succeeded:
@@ -124,10 +143,10 @@ def finish(scope: Scope, refund: Json, *, succeeded: bool) -> Json:
     return refund
 
 
-def _fail(scope: Scope, refund: Json) -> None:
+def _fail(scope: Scope, refund: Json, reason: str) -> None:
     """Take a refund back: the money returns to the account."""
     refund["status"] = "failed"
-    refund["failure_reason"] = "lost_or_stolen_card"
+    refund["failure_reason"] = reason
     refund["failure_balance_transaction"] = balance.record(
         scope, kind="refund_failure", source=refund, amount=refund["amount"]
     )
@@ -171,7 +190,7 @@ ENDPOINTS = (
             "instructions_email": Email(),
             "metadata": Metadata(clearable=True),
             "payment_intent": Str(),
-            "reason": Str(one_of=("duplicate", "fraudulent", "requested_by_customer")),
+            "reason": Str(one_of=REASONS),
             "refund_application_fee": Bool(),
             "reverse_transfer": Bool(),
         },

@@ -44,7 +44,7 @@ def create(scope: Scope, params: Json) -> Json:
     scope.emit("setup_intent.created", intent)
     if not params.get("confirm"):
         return intent
-    return _confirm(scope, intent, {"return_url": params.get("return_url")})
+    return confirm(scope, intent, {"return_url": params.get("return_url")})
 
 
 def _blank(scope: Scope) -> Json:
@@ -122,7 +122,8 @@ def _check_open(intent: Json, what: str) -> None:
         raise intents.unexpected_state(intent, message)
 
 
-def _confirm(scope: Scope, intent: Json, params: Json) -> Json:
+def confirm(scope: Scope, intent: Json, params: Json) -> Json:
+    """Confirm an intent; raises a card error (with everything kept) when it is declined."""
     _check_open(intent, "confirm")
     method = intents.method_for(scope, intent, params)
     intents.check_return_url(intent, method, params.get("return_url"))
@@ -286,7 +287,7 @@ def _update(scope: Scope, params: Json, intent: str) -> Json:
 def _confirm_named(scope: Scope, params: Json, intent: str) -> Json:
     found = _named(scope, intent)
     intents.check_client_secret(scope, found, params, name="SetupIntent")
-    return _confirm(scope, found, params)
+    return confirm(scope, found, params)
 
 
 def _cancel(scope: Scope, params: Json, intent: str) -> Json:

@@ -167,6 +167,13 @@ def complete(scope: Scope, source: Json, *, succeeded: bool) -> Json:
     return source
 
 
+def complete_slowly(scope: Scope, source: Json) -> Json:
+    """End the customer's visit to a bank that will take its time over the charge."""
+    done = complete(scope, source, succeeded=True)
+    scope.hide(source["id"], slow=True)
+    return done
+
+
 def cancel(scope: Scope, source: Json) -> Json:
     """Let a Source that nobody charged in time go."""
     source["status"] = "canceled"
