@@ -113,15 +113,15 @@ def lock_timeout() -> StripeError:
     return StripeError(409, fields, executed=False, headers={"Stripe-Should-Retry": "true"})
 
 
-def rate_limited() -> StripeError:
-    """Make the 429 of the global limiter."""
+def rate_limited(wait_seconds: int = 1) -> StripeError:
+    """Make the 429 of the global limiter, with the pause it asks for."""
     message = (
         "Request rate limit exceeded. Learn more about rate limits here "
         "https://stripe.com/docs/rate-limits."
     )
     fields = {"type": "invalid_request_error", "code": "rate_limit", "message": message}
     headers = {
-        "Retry-After": "1",
+        "Retry-After": str(wait_seconds),
         "Stripe-Rate-Limited-Reason": "global-rate",
         "Stripe-Should-Retry": "false",
     }

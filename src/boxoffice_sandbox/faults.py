@@ -3,9 +3,16 @@
 import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Any
 
-from boxoffice_sandbox.errors import StripeError, lock_timeout, rate_limited, server_error
+from boxoffice_sandbox.errors import (
+    StripeError,
+    invalid_api_key,
+    lock_timeout,
+    rate_limited,
+    server_error,
+)
 from boxoffice_sandbox.store import Store
 
 Json = dict[str, Any]
@@ -29,8 +36,11 @@ class Fault:
     latency: waits, then works. late: works, then waits. status: answers an error, before the
     work or (`processed`) after it; `stored` keeps that error under the idempotency key, as
     Stripe does when the endpoint itself failed, otherwise the key keeps what the work came to
-    (and nothing when there was none). reset_before, reset_after: the connection breaks.
-    truncate: half the body, then the connection breaks.
+    (and nothing when there was none). A 429 asks to wait for `seconds`. reset_before,
+    reset_after: the connection breaks. truncate: half the body, then the connection breaks.
+
+    `path` is the beginning of the paths it strikes, or a pattern of the whole path when there
+    is a `*` in it, such as `/v1/payment_intents/*/capture`.
     """
 
     kind: FaultKind
@@ -44,19 +54,19 @@ class Fault:
     times: int = 1
 
     def matches(self, *, account: str, method: str, path: str) -> bool:
-        """Tell whether the fault strikes this request; `path` is matched as a prefix."""
-        return (
-            self.account in (None, account)
-            and self.method in (None, method)
-            and path.startswith(self.path)
-        )
+        """Tell whether the fault strikes this request."""
+        struck = fnmatchcase(path, self.path) if "*" in self.path else path.startswith(self.path)
+        return struck and self.account in (None, account) and self.method in (None, method)
 
     def error(self) -> StripeError:
         """Return the error that a `status` fault answers."""
-        if self.status == 409:  # noqa: PLR2004  (the number is its name)
-            return lock_timeout()
-        if self.status == 429:  # noqa: PLR2004
-            return rate_limited()
+        match self.status:
+            case 401:
+                return invalid_api_key(self.account or "sk_test_boxoffice_expired")
+            case 409:
+                return lock_timeout()
+            case 429:
+                return rate_limited(max(1, round(self.seconds)))
         return server_error(self.status)
 
 

@@ -79,7 +79,7 @@ async def test_reset_after_leaves_an_unknown_object(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("status", "error"),
     [(500, stripe.APIError), (503, stripe.APIError), (409, stripe.APIError),
-     (429, stripe.RateLimitError)],
+     (429, stripe.RateLimitError), (401, stripe.AuthenticationError)],
 )  # fmt: skip
 async def test_status_fault_has_stripes_body(
     desk: Desk, status: int, error: type[stripe.StripeError]
@@ -90,6 +90,26 @@ async def test_status_fault_has_stripes_body(
         await desk.stripe.v1.payment_intents.create_async(PARAMS)
     assert failed.value.http_status == status
     assert await _count(desk) == 0
+
+
+async def test_rate_limit_tells_how_long_to_wait(desk: Desk) -> None:
+    """Retry-After is as long as the fault says."""
+    await desk.fault(kind="status", status=429, seconds=7)
+    with pytest.raises(stripe.RateLimitError):
+        await desk.new_payment()
+    assert desk.http.last_headers["Retry-After"] == "7"
+
+
+async def test_fault_may_name_a_whole_path(desk: Desk) -> None:
+    """A star stands for an id: captures fail, everything else works."""
+    await desk.fault(kind="status", path="/v1/payment_intents/*/capture")
+    held = await desk.new_payment(
+        payment_method="pm_card_visa", capture_method="manual", confirm=True
+    )
+    with pytest.raises(stripe.APIError):
+        await desk.stripe.v1.payment_intents.capture_async(held.id)
+    paid = await desk.stripe.v1.payment_intents.capture_async(held.id)
+    assert paid.status == "succeeded"
 
 
 async def test_fault_strikes_where_and_as_often_as_told(desk: Desk) -> None:
