@@ -83,6 +83,8 @@ def _card(scope: Scope, charge: Json, reference: str) -> tuple[Card, tuple[int, 
     if reference.startswith("tok_"):
         if not scope.account.legacy:
             raise invalid_request(_END_OF_LIFE.format(what="Card Token"))
+        if charge["customer"] is not None:
+            raise _not_linked(charge, reference)
         token = scope.find("token", reference)
         card = tokens.card_of_token(scope, reference, param="source")
         dates = usual_expiry(scope.now)
@@ -94,8 +96,7 @@ def _card(scope: Scope, charge: Json, reference: str) -> tuple[Card, tuple[int, 
     else:
         saved = scope.get("card", reference, param="source")
         if saved["customer"] is None or saved["customer"] != charge["customer"]:
-            message = f"Customer {charge['customer']} does not have a linked source {reference}."
-            raise invalid_request(message, param="source", code="missing")
+            raise _not_linked(charge, reference)
         card, dates = (
             tokens.card_of(scope.hidden(reference)),
             (
@@ -105,6 +106,12 @@ def _card(scope: Scope, charge: Json, reference: str) -> tuple[Card, tuple[int, 
         )
     charge["payment_method"] = saved["id"]
     return card, dates
+
+
+def _not_linked(charge: Json, reference: str) -> Exception:
+    """Make the error for charging a customer with what was never attached to it."""
+    message = f"Customer {charge['customer']} does not have a linked source with ID {reference}."
+    return invalid_request(message, param="source", code="missing", status=404)
 
 
 def _charge_card(
@@ -135,33 +142,53 @@ def _charge_source(scope: Scope, charge: Json, reference: str, *, capture: bool)
     source = scope.get("source", reference, param="source")
     if not scope.account.legacy:
         raise invalid_request(_END_OF_LIFE.format(what="Source"))
+    _check_chargeable(source, charge)
+    charge["payment_method"] = source["id"]
+    charge["billing_details"] = payment_methods.billing_details(
+        {name: source["owner"][name] for name in ("address", "email", "name", "phone")}
+    )
+    done = _take(scope, charge, source, capture=capture)
+    # A reusable Source that belongs to nobody is used up by its first charge too.
+    if source["usage"] == "single_use" or source.get("customer") is None:
+        scope.save({**source, "status": "consumed"})
+    return done
+
+
+def _take(scope: Scope, charge: Json, source: Json, *, capture: bool) -> Json:
+    if source["type"] != "card":
+        charge["payment_method_details"] = charging.redirect_details(
+            {**source, "billing_details": charge["billing_details"]}
+        )
+        if scope.hidden(source["id"]).get("slow"):
+            scope.save(charge)
+            scope.emit("charge.pending", charge)
+            return charge
+        return charging.succeed(scope, charge, capture=True)
+    dates = source["card"]["exp_month"], source["card"]["exp_year"]
+    card = tokens.card_of(scope.hidden(source["id"]))
+    return _charge_card(scope, charge, card, dates, capture=capture)
+
+
+def _check_chargeable(source: Json, charge: Json) -> None:
+    if source["status"] == "consumed" and source["usage"] == "reusable":
+        message = (
+            "The reusable source you provided is consumed because it was previously charged "
+            "without being attached to a customer or was detached from a customer. To charge a "
+            "reusable source multiple time you must attach it to a customer first."
+        )
+        raise invalid_request(message)
     if source["status"] != "chargeable":
         message = (
             "The source you provided is not in a chargeable state. The state it is in is: "
             f"{source['status']}."
         )
         raise invalid_request(message, param="source")
-    if source.get("customer") not in (None, charge["customer"]):
-        raise missing("source", reference, param="source")
-    charge["payment_method"] = source["id"]
-    charge["billing_details"] = payment_methods.billing_details(
-        {name: source["owner"][name] for name in ("address", "email", "name", "phone")}
-    )
+    if charge["customer"] is not None and source.get("customer") != charge["customer"]:
+        raise _not_linked(charge, source["id"])
+    if source.get("customer") != charge["customer"]:
+        raise missing("source", source["id"], param="source")
     if source["usage"] == "single_use":
         _check_amount_agrees(source, charge)
-        scope.save({**source, "status": "consumed"})
-    if source["type"] != "card":
-        charge["payment_method_details"] = charging.redirect_details(
-            {**source, "billing_details": charge["billing_details"]}
-        )
-        if scope.hidden(reference).get("slow"):
-            scope.save(charge)
-            scope.emit("charge.pending", charge)
-            return charge
-        return charging.succeed(scope, charge, capture=True)
-    dates = source["card"]["exp_month"], source["card"]["exp_year"]
-    card = tokens.card_of(scope.hidden(reference))
-    return _charge_card(scope, charge, card, dates, capture=capture)
 
 
 def end_processing(scope: Scope, charge: Json, *, succeeded: bool) -> Json:

@@ -140,6 +140,20 @@ def search(scope: Scope, params: Json) -> Json:
     return search_page(scope, "customer", params, fields=_SEARCHED, url=url)
 
 
+def _attach_source(scope: Scope, params: Json, customer: str) -> Json:
+    """Save a token's card or a reusable Source, the old way."""
+    found = customer_named(scope, customer, param="customer", status=404)
+    return legacy_cards.attach(scope, found, params["source"])
+
+
+def _list_sources(scope: Scope, params: Json, customer: str) -> Json:
+    customer_named(scope, customer, param="customer", status=404)
+    kind = params.get("object", "source")
+    where: list[Condition] = [("customer = ?", customer)]
+    url = f"/v1/customers/{customer}/sources"
+    return list_page(scope, kind, params, url=url, where=where)
+
+
 ENDPOINTS = (
     Endpoint(
         method="POST",
@@ -162,4 +176,16 @@ ENDPOINTS = (
         params={**_FIELDS, "source": Str()},
     ),
     Endpoint(method="DELETE", path="/v1/customers/{customer}", run=delete),
+    Endpoint(
+        method="POST",
+        path="/v1/customers/{customer}/sources",
+        run=_attach_source,
+        params={"source": Str(required=True)},
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/customers/{customer}/sources",
+        run=_list_sources,
+        params={**PAGE, "object": Str(one_of=("card", "source"))},
+    ),
 )

@@ -227,6 +227,7 @@ ENDPOINTS = (
             "card": _RAW_CARD,
             "currency": Str(),
             "customer": Str(),
+            "flow": Str(one_of=("code_verification", "none", "receiver", "redirect")),
             "giropay": Obj(),
             "ideal": Obj(members={"bank": Str()}),
             "metadata": Metadata(),
