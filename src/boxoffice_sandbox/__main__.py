@@ -1,23 +1,13 @@
-"""The command line: `serve`, and the buttons that a customer would press."""
+"""The command line: `serve`, and what customers and their banks do."""
 
 import argparse
 import asyncio
-import http.client
-import json
 import logging
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 
+from boxoffice_sandbox import buttons
 from boxoffice_sandbox.accounts import DEFAULT_WEBHOOK_SECRET
-
-_BUTTONS = {
-    "pay": "confirm as the customer would, and succeed",
-    "decline": "confirm as the customer would, and be declined",
-    "authenticate": "complete a pending authentication or redirect",
-    "refuse": "fail a pending authentication or redirect",
-}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     if parsed.command == "serve":
         return _serve(parsed)
-    return _press(parsed)
+    return buttons.run(parsed)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,10 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--exit-on-stdin-close", action="store_true", help="end when standard input ends"
     )
-    for name, meaning in _BUTTONS.items():
-        button = commands.add_parser(name, help=meaning)
-        button.add_argument("payment_intent", metavar="PAYMENT_INTENT_ID")
-        button.add_argument("--sandbox", default="http://127.0.0.1:12111", metavar="URL")
+    buttons.add_commands(commands)
     return parser
 
 
@@ -86,26 +73,6 @@ def _serve(parsed: argparse.Namespace) -> int:
     except OSError as error:
         sys.stderr.write(f"boxoffice-sandbox: {error}\n")
         return 1
-    return 0
-
-
-def _press(parsed: argparse.Namespace) -> int:
-    url = f"{parsed.sandbox}/control/payment_intents/{parsed.payment_intent}/{parsed.command}"
-    request = urllib.request.Request(url, method="POST", data=b"")  # noqa: S310  (asked for)
-    try:
-        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
-            answer = json.load(response)
-    except urllib.error.HTTPError as error:
-        try:
-            message = json.load(error)["error"]["message"]
-        except (ValueError, KeyError):
-            message = f"HTTP {error.code}"
-        sys.stderr.write(f"boxoffice-sandbox: {message}\n")
-        return 1
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        sys.stderr.write(f"boxoffice-sandbox: no sandbox at {parsed.sandbox}: {error}\n")
-        return 1
-    print(answer["id"], answer["status"])
     return 0
 
 
