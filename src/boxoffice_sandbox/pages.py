@@ -1,6 +1,5 @@
 """The pages for people: the desk at `/`, and the bank's page that redirects lead to."""
 
-import json
 from html import escape
 from pathlib import Path
 from string import Template
@@ -8,9 +7,9 @@ from typing import Any
 
 from aiohttp import web
 
-from boxoffice_sandbox import actions
 from boxoffice_sandbox.control import answering_errors, base_url
 from boxoffice_sandbox.errors import StripeError, invalid_request, missing
+from boxoffice_sandbox.overview import overview
 from boxoffice_sandbox.scope import Scope
 from boxoffice_sandbox.scopes import Scopes
 from boxoffice_sandbox.stripe import confirmation, setup_intents, sources
@@ -20,7 +19,6 @@ from boxoffice_sandbox.stripe.intents import address_back
 Json = dict[str, Any]
 
 _HERE = Path(__file__).parent
-_INTENTS, _EVENTS = 50, 30
 _KINDS = ("payment_intent", "setup_intent", "source")
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -53,30 +51,7 @@ class Pages:
 
     async def overview(self, _request: web.Request) -> web.Response:
         """Return what the desk shows, newest first."""
-        store = self._scopes.store
-        intents = store.rows(
-            "SELECT account, data FROM objects WHERE kind = 'payment_intent' "
-            "ORDER BY position DESC LIMIT ?",
-            (_INTENTS,),
-        )
-        events = store.rows(
-            "SELECT account, data, (SELECT json_group_array(json_array(state, attempts, answer)) "
-            "FROM deliveries WHERE event = objects.id) AS sent "
-            "FROM objects WHERE kind = 'event' ORDER BY position DESC LIMIT ?",
-            (_EVENTS,),
-        )
-        return web.json_response(
-            {
-                "now": self._scopes.clock.now(),
-                "payment_intents": [
-                    _intent_row(row["account"], json.loads(row["data"])) for row in intents
-                ],
-                "events": [
-                    _event_row(row["account"], json.loads(row["data"]), json.loads(row["sent"]))
-                    for row in events
-                ],
-            }
-        )
+        return web.json_response(overview(self._scopes.store, self._scopes.clock.now()))
 
     async def bank(self, request: web.Request) -> web.Response:
         """Serve the page on which the customer says yes or no."""
@@ -141,36 +116,3 @@ def _leave(scope: Scope, kind: str, found: Json, *, succeeded: bool) -> str | No
 
 def _which(request: web.Request) -> tuple[str, str]:
     return request.match_info["id"], base_url(request)
-
-
-def _intent_row(account: str, intent: Json) -> Json:
-    error = intent["last_payment_error"] or {}
-    return {
-        "id": intent["id"],
-        "account": account,
-        "amount": f"{written_amount(intent['amount'], intent['currency'])} {intent['currency']}",
-        "types": ", ".join(intent["payment_method_types"]),
-        "status": intent["status"],
-        "error": error.get("decline_code") or error.get("code") or "",
-        "description": intent["description"] or "",
-        "created": intent["created"],
-        "actions": [str(action) for action in actions.possible(intent)],
-    }
-
-
-def _event_row(account: str, event: Json, sent: list[tuple[str, int, str | None]]) -> Json:
-    return {
-        "id": event["id"],
-        "account": account,
-        "type": event["type"],
-        "object": event["data"]["object"]["id"],
-        "created": event["created"],
-        "delivery": ", ".join(_sent(*delivery) for delivery in sent) or "no address",
-    }
-
-
-def _sent(state: str, attempts: int, answer: str | None) -> str:
-    if not attempts:
-        return state
-    times = "once" if attempts == 1 else f"{attempts} times"
-    return f"{state}, tried {times}: {answer}"
