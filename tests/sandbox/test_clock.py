@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import stripe
 
 from boxoffice_sandbox.server import Options, running
 from tests.sandbox.harness import Desk, Listener, listening
@@ -85,7 +86,21 @@ async def test_hold_ends_after_a_week(frozen_desk: Desk) -> None:
     assert (await retrieve(held.id)).status == "requires_capture"
     await frozen_desk.control("clock", {"advance_seconds": 1})
     gone = await retrieve(held.id)
-    assert (gone.status, gone.cancellation_reason) == ("canceled", "automatic")
+    assert (gone.status, gone.cancellation_reason) == ("canceled", "expired")
+    assert (await frozen_desk.events())[-2:] == ["charge.expired", "payment_intent.canceled"]
+
+
+async def test_held_charge_expires_after_a_week(frozen_desk: Desk) -> None:
+    """Without an intent the charge itself is told as expired, once, and can't be captured."""
+    held = await frozen_desk.stripe.v1.charges.create_async(
+        {"amount": 1000, "currency": "eur", "source": "tok_visa", "capture": False}
+    )
+    for _ in range(2):
+        await frozen_desk.control("clock", {"advance_seconds": 7 * DAY})
+    assert await frozen_desk.events() == ["charge.succeeded", "charge.expired"]
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await frozen_desk.stripe.v1.charges.capture_async(held.id)
+    assert refused.value.code == "charge_expired_for_capture"
 
 
 async def test_sources_do_not_wait_for_ever(frozen_desk: Desk) -> None:

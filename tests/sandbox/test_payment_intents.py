@@ -222,8 +222,8 @@ async def test_manual_capture_holds_then_takes(desk: Desk) -> None:
     ]
 
 
-async def test_partial_capture_gives_the_rest_back(desk: Desk) -> None:
-    """The charge shows what was taken; more than was held is refused."""
+async def test_partial_capture_lets_the_rest_go(desk: Desk) -> None:
+    """No refund since 2025-03-31.basil: the charge shows what was taken, never more than held."""
     held = await desk.new_payment(
         capture_method="manual", payment_method="pm_card_visa", confirm=True
     )
@@ -234,21 +234,33 @@ async def test_partial_capture_gives_the_rest_back(desk: Desk) -> None:
     paid = await capture(held.id, {"amount_to_capture": 400, "expand": ["latest_charge"]})
     assert isinstance(paid.latest_charge, stripe.Charge)
     assert paid.amount_received == 400
-    assert (paid.latest_charge.amount_captured, paid.latest_charge.amount_refunded) == (400, 600)
+    charge = paid.latest_charge
+    assert (charge.amount_captured, charge.amount_refunded, charge.refunded) == (400, 0, False)
+    booked = await desk.stripe.v1.balance_transactions.list_async({"source": charge.id})
+    assert [transaction.amount for transaction in booked.data] == [400]
+    assert (await desk.stripe.v1.refunds.list_async({"charge": charge.id})).data == []
     with pytest.raises(stripe.InvalidRequestError, match="could not be captured"):
         await capture(held.id)
 
 
 async def test_voided_hold_is_given_back(desk: Desk) -> None:
-    """Cancelling a held payment releases its charge."""
+    """Cancelling lets the hold go: since 2025-03-31.basil that is no refund."""
     held = await desk.new_payment(
         capture_method="manual", payment_method="pm_card_visa", confirm=True
     )
     gone = await desk.stripe.v1.payment_intents.cancel_async(held.id, {"expand": ["latest_charge"]})
     assert (gone.status, gone.amount_capturable) == ("canceled", 0)
     assert isinstance(gone.latest_charge, stripe.Charge)
-    assert (gone.latest_charge.refunded, gone.latest_charge.captured) == (True, False)
-    assert (await desk.events())[-2:] == ["charge.refunded", "payment_intent.canceled"]
+    charge = gone.latest_charge
+    assert (charge.captured, charge.refunded) == (False, False)
+    assert (charge.amount_captured, charge.amount_refunded) == (0, 0)
+    assert (await desk.events())[-2:] == [
+        "payment_intent.amount_capturable_updated",
+        "payment_intent.canceled",
+    ]
+    assert (await desk.stripe.v1.refunds.list_async({"payment_intent": held.id})).data == []
+    with pytest.raises(stripe.InvalidRequestError):
+        await desk.stripe.v1.refunds.create_async({"charge": charge.id})
 
 
 async def test_cancelled_intent_keeps_its_reason(desk: Desk) -> None:

@@ -57,6 +57,8 @@ async def test_partly_captured_payment_refunds_what_was_captured(desk: Desk) -> 
         await desk.stripe.v1.refunds.create_async({"payment_intent": held.id, "amount": 301})
     refund = await desk.stripe.v1.refunds.create_async({"payment_intent": held.id})
     assert refund.amount == 300
+    charge = await desk.stripe.v1.charges.retrieve_async(str(refund.charge))
+    assert (charge.amount_refunded, charge.refunded) == (300, True)
 
 
 async def test_unpaid_intent_has_nothing_to_refund(desk: Desk) -> None:

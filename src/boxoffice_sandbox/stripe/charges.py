@@ -251,6 +251,9 @@ def _capture(scope: Scope, params: Json, charge: str) -> Json:
     if found["captured"] or found["refunded"] or found["status"] != "succeeded":
         message = f"Charge {charge} has already been captured."
         raise invalid_request(message, code="charge_already_captured")
+    if scope.hidden(charge).get("expired"):
+        message = f"Charge {charge} has expired and can no longer be captured."
+        raise invalid_request(message, code="charge_expired_for_capture")
     amount = params["amount"] if "amount" in params else found["amount"]
     if amount > found["amount"]:
         message = f"The amount to capture ({amount}) is more than was authorized."

@@ -191,20 +191,16 @@ def fail(scope: Scope, charge: Json, decline: Decline) -> Json:
 
 
 def capture(scope: Scope, charge: Json, amount: int) -> Json:
-    """Capture a held charge; what isn't captured goes back to the customer."""
+    """Capture a held charge; the rest is let go, which since 2025-03-31.basil is no refund."""
     charge["captured"] = True
     charge["amount_captured"] = amount
-    charge["amount_refunded"] = charge["amount"] - amount
     scope.save(charge)
     scope.emit("charge.captured", charge)
     settle(scope, charge)
     return charge
 
 
-def release(scope: Scope, charge: Json) -> Json:
-    """Give back a held charge that will never be captured."""
-    charge["amount_refunded"] = charge["amount"]
-    charge["refunded"] = True
-    scope.save(charge)
-    scope.emit("charge.refunded", charge, {"amount_refunded": 0, "refunded": False})
-    return charge
+def expire(scope: Scope, charge: Json) -> None:
+    """Tell that a held charge can't be captured any more."""
+    scope.hide(charge["id"], expired=True)
+    scope.emit("charge.expired", charge)

@@ -278,9 +278,7 @@ def cancel(scope: Scope, params: Json, intent: str) -> Json:
 
 
 def cancel_now(scope: Scope, intent: Json, *, reason: str | None) -> Json:
-    """Cancel an intent; whether it may be was checked before."""
-    if intent["status"] == "requires_capture":
-        charging.release(scope, scope.get("charge", intent["latest_charge"], param="charge"))
+    """Cancel an intent; whether it may be was checked before. A hold is let go, not refunded."""
     intent |= {
         "amount_capturable": 0,
         "canceled_at": scope.now,

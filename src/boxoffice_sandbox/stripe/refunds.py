@@ -37,7 +37,7 @@ def create(scope: Scope, params: Json) -> Json:
     """Give back all or a part of a charge."""
     charge = _charge(scope, params)
     _check_refundable(scope, charge)
-    remaining = charge["amount"] - charge["amount_refunded"]
+    remaining = charge["amount_captured"] - charge["amount_refunded"]
     amount = params.get("amount", remaining)
     if amount > remaining:
         currency = charge["currency"]
@@ -93,7 +93,7 @@ def refund_now(scope: Scope, charge: Json, amount: int, params: Json) -> Json:
     scope.save(refund)
     before = {name: charge[name] for name in ("amount_refunded", "refunded")}
     charge["amount_refunded"] += amount
-    charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+    charge["refunded"] = charge["amount_refunded"] == charge["amount_captured"]
     scope.save(charge)
     scope.emit("refund.created", refund)
     changed = {name: value for name, value in before.items() if charge[name] != value}
