@@ -219,8 +219,9 @@ class StripeApi:
         return Answer(status=200, body=_dump(body), headers={}, request_id=asked.request_id), True
 
     def _refusal(self, asked: _Asked, error: StripeError) -> Answer:
-        if asked.publishable and "payment_intent" in error.fields:
-            error.fields["payment_intent"] = public(error.fields["payment_intent"])
+        for name in ("payment_intent", "setup_intent"):
+            if asked.publishable and name in error.fields:
+                error.fields[name] = public(error.fields[name])
         return _refused(error, account_id=asked.account.id, request_id=asked.request_id)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import stripe
 
-from tests.sandbox.harness import Desk, Listener, listening
+from tests.sandbox.harness import Desk, Listener, frozen, listening
 from tests.support.processes import Process
 from tests.support.stripe_openapi import StripeOpenApi
 
@@ -31,6 +31,14 @@ def sandbox_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.terminate()
         assert process.wait() == 0
         assert process.output.count("\n") == 1, process.output
+
+
+@pytest.fixture
+async def frozen_desk(tmp_path: Path, openapi: StripeOpenApi) -> AsyncIterator[Desk]:
+    """A desk at a sandbox of the test's own whose real clock stands still."""
+    stripe.enable_telemetry = False
+    async with frozen(tmp_path / "sandbox.db", openapi) as made:
+        yield made
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,12 +15,15 @@ import aiohttp
 import stripe
 from aiohttp import web
 
+from boxoffice_sandbox.server import Options, running
 from tests.support.stripe_openapi import StripeOpenApi
 
 Json = dict[str, Any]
 
 SECRET = "whsec_boxoffice_sandbox"
 DEADLINE_SECONDS = 10
+START = 1_800_000_000
+"""What a frozen clock shows."""
 
 
 class CheckingClient(stripe.AIOHTTPClient):
@@ -147,6 +151,16 @@ class Desk:
         """Makes a payment intent of 10.00 eur by card, or as asked."""
         asked: Any = {"amount": 1000, "currency": "eur", "payment_method_types": ["card"]}
         return await self.stripe.v1.payment_intents.create_async(asked | params)
+
+
+@asynccontextmanager
+async def frozen(database: Path, openapi: StripeOpenApi) -> AsyncIterator[Desk]:
+    """A sandbox of the test's own, seeded, whose real clock stands still."""
+    options = Options(database=database, port=0, webhook_url="", seed="a seed", frozen_time=START)
+    async with running(options) as address:
+        desk = Desk(address, "sk_test_boxoffice_default", openapi)
+        yield desk
+        await desk.close()
 
 
 class Listener:

@@ -1,35 +1,15 @@
 """The virtual clock, and the same bytes from the same script."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import stripe
 
-from boxoffice_sandbox.server import Options, running
-from tests.sandbox.harness import Desk, Listener, listening
+from tests.sandbox.harness import START, Desk, Listener, frozen, listening
 from tests.support.stripe_openapi import StripeOpenApi
 
-START = 1_800_000_000
 DAY = 24 * 3600
-
-
-@asynccontextmanager
-async def _frozen(database: Path, openapi: StripeOpenApi) -> AsyncIterator[Desk]:
-    """A sandbox of the test's own, seeded, whose real clock stands still."""
-    options = Options(database=database, port=0, webhook_url="", seed="a seed", frozen_time=START)
-    async with running(options) as address:
-        desk = Desk(address, "sk_test_boxoffice_default", openapi)
-        yield desk
-        await desk.close()
-
-
-@pytest.fixture
-async def frozen_desk(tmp_path: Path, openapi: StripeOpenApi) -> AsyncIterator[Desk]:
-    """A desk at a sandbox whose real clock stands still."""
-    async with _frozen(tmp_path / "sandbox.db", openapi) as desk:
-        yield desk
 
 
 @pytest.fixture
@@ -155,7 +135,7 @@ async def test_same_script_gives_the_same_bytes(tmp_path: Path, openapi: StripeO
     """With a seed and a frozen clock, answers and events are equal to the last byte."""
 
     async def script(database: str) -> list[bytes]:
-        async with _frozen(tmp_path / database, openapi) as desk:
+        async with frozen(tmp_path / database, openapi) as desk:
             customer = await desk.new_customer()
             await desk.new_payment(customer=customer, payment_method="pm_card_visa", confirm=True)
             await desk.events()
@@ -167,9 +147,9 @@ async def test_same_script_gives_the_same_bytes(tmp_path: Path, openapi: StripeO
 
 async def test_clock_and_ids_go_on_after_a_restart(tmp_path: Path, openapi: StripeOpenApi) -> None:
     """The offset is in the file, and no id is made twice."""
-    async with _frozen(tmp_path / "sandbox.db", openapi) as desk:
+    async with frozen(tmp_path / "sandbox.db", openapi) as desk:
         first = await desk.new_customer()
         await desk.control("clock", {"advance_seconds": 100})
-    async with _frozen(tmp_path / "sandbox.db", openapi) as desk:
+    async with frozen(tmp_path / "sandbox.db", openapi) as desk:
         assert (await desk.control("clock", verb="GET"))["now"] == START + 100
         assert await desk.new_customer() != first

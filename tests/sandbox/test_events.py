@@ -1,5 +1,7 @@
 """The events feed."""
 
+from typing import Any
+
 import pytest
 import stripe
 
@@ -51,6 +53,36 @@ async def test_feed_knows_what_was_delivered(desk: Desk, listener: Listener) -> 
     lost = await list_events({"delivery_success": False})
     assert [event.type for event in lost.data] == ["payment_intent.created"]
     assert lost.data[0].pending_webhooks == 1
+
+
+async def test_feed_is_read_in_pages_since_a_time(frozen_desk: Desk) -> None:
+    """What reconciling needs: a window of time, some types, every page, both directions."""
+    early = await frozen_desk.new_payment()
+    await frozen_desk.control("clock", {"advance_seconds": 100})
+    late = [await frozen_desk.new_payment() for _ in range(3)]
+    list_events = frozen_desk.stripe.v1.events.list_async
+    since: Any = {"gte": early.created + 100, "lte": early.created + 100}
+    page = await list_events(
+        {"created": since, "types": ["payment_intent.created", "charge.failed"], "limit": 2}
+    )
+    assert page.has_more
+    found = [event async for event in page.auto_paging_iter()]
+    about = [event.data.object["id"] for event in found]
+    assert about == [intent.id for intent in reversed(late)]
+    newer = await list_events({"ending_before": found[-1].id, "created": since})
+    assert [event.id for event in newer.data] == [event.id for event in found[:-1]]
+    assert (await list_events({"created": {"lt": early.created}})).data == []
+
+
+async def test_feed_forgets_after_thirty_days(frozen_desk: Desk) -> None:
+    """Older events are neither listed nor found by id."""
+    await frozen_desk.new_customer()
+    event = await frozen_desk.event("customer.created")
+    await frozen_desk.control("clock", {"advance_seconds": 30 * 24 * 3600})
+    assert (await frozen_desk.stripe.v1.events.list_async()).data == []
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await frozen_desk.stripe.v1.events.retrieve_async(event["id"])
+    assert (refused.value.http_status, refused.value.code) == (404, "resource_missing")
 
 
 async def test_unknown_event_is_missing(desk: Desk) -> None:

@@ -62,11 +62,45 @@ async def test_cancelled_setup_stays_cancelled(desk: Desk) -> None:
 
 async def test_browser_completes_a_setup(desk: Desk) -> None:
     """stripe.js has the publishable key and the client secret."""
-    setup = await desk.stripe.v1.setup_intents.create_async({"payment_method_types": ["card"]})
+    customer = await desk.new_customer()
+    setup = await desk.stripe.v1.setup_intents.create_async(
+        {"payment_method_types": ["card"], "customer": customer, "metadata": {"user_id": "u1"}}
+    )
     assert setup.client_secret is not None
-    params: Any = {"client_secret": setup.client_secret, "payment_method": "pm_card_visa"}
-    done = await desk.publishable.v1.setup_intents.confirm_async(setup.id, params)
-    assert done.status == "succeeded"
+    browser = desk.publishable.v1.setup_intents
+    secret: Any = {"client_secret": setup.client_secret}
+    seen = await browser.retrieve_async(setup.id, secret)
+    assert ("metadata" in seen, "customer" in seen) == (False, False)
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await browser.retrieve_async(setup.id, {"client_secret": f"{setup.id}_secret_x"})
+    assert refused.value.param == "client_secret"
+    with pytest.raises(stripe.CardError) as declined:
+        await browser.confirm_async(setup.id, secret | {"payment_method": "pm_card_chargeDeclined"})
+    assert declined.value.error is not None
+    assert declined.value.error.setup_intent is not None
+    assert "metadata" not in declined.value.error.setup_intent
+    done = await browser.confirm_async(setup.id, secret | {"payment_method": "pm_card_visa"})
+    assert (done.status, "metadata" in done) == ("succeeded", False)
+    methods = await desk.stripe.v1.payment_methods.list_async({"customer": customer})
+    assert [method.id for method in methods.data] == [done.payment_method]
+    assert await desk.events() == [
+        "customer.created",
+        "setup_intent.created",
+        "setup_intent.setup_failed",
+        "payment_method.attached",
+        "setup_intent.succeeded",
+    ]
+
+
+async def test_method_of_another_customer_is_not_set_up(desk: Desk) -> None:
+    """A saved method stays with its customer."""
+    owner, other = await desk.new_customer(), await desk.new_customer()
+    method = await desk.stripe.v1.payment_methods.attach_async("pm_card_visa", {"customer": owner})
+    setup = await desk.stripe.v1.setup_intents.create_async(
+        {"payment_method_types": ["card"], "customer": other}
+    )
+    with pytest.raises(stripe.InvalidRequestError, match="does not have a payment method"):
+        await desk.stripe.v1.setup_intents.confirm_async(setup.id, {"payment_method": method.id})
 
 
 async def test_declined_setup_tells_why(desk: Desk) -> None:

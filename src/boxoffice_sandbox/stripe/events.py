@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from boxoffice_sandbox.errors import missing
 from boxoffice_sandbox.params import CREATED, PAGE, Bool, List, Str
 from boxoffice_sandbox.scope import Scope
 from boxoffice_sandbox.stripe.lists import Condition, field_is, list_page
@@ -14,7 +15,10 @@ _UNDELIVERED = "(SELECT count(*) FROM deliveries WHERE event = objects.id AND st
 
 
 def _retrieve(scope: Scope, _params: Json, event: str) -> Json:
-    return _with_pending(scope, scope.get("event", event, param="id", status=404))
+    found = scope.get("event", event, param="id", status=404)
+    if found["created"] <= scope.now - _KEPT_SECONDS:
+        raise missing("event", event, param="id", status=404)
+    return _with_pending(scope, found)
 
 
 def _with_pending(scope: Scope, event: Json) -> Json:

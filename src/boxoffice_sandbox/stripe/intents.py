@@ -11,19 +11,20 @@ from boxoffice_sandbox.stripe.shapes import METHOD_TYPES
 Json = dict[str, Any]
 
 REDIRECT_TYPES = frozenset(METHOD_TYPES) - {"card"}
+# What a publishable key may see; of a SetupIntent, as much of it as there is.
 _PUBLIC_FIELDS = """
 id object amount amount_details automatic_payment_methods canceled_at cancellation_reason
 capture_method client_secret confirmation_method created currency description
-last_payment_error latest_charge livemode next_action payment_method
+last_payment_error last_setup_error latest_charge livemode next_action payment_method
 payment_method_configuration_details payment_method_types processing receipt_email
-setup_future_usage shipping status
+setup_future_usage shipping status usage
 """
 _PUBLIC = frozenset(_PUBLIC_FIELDS.split())
 CONFIGURATION = {"id": "pmc_1BoxofficeSandboxDefault0", "parent": None}
 
 
 def public(intent: Json) -> Json:
-    """Return what a publishable key may see of a PaymentIntent."""
+    """Return what a publishable key may see of a PaymentIntent or SetupIntent."""
     return {name: value for name, value in intent.items() if name in _PUBLIC}
 
 

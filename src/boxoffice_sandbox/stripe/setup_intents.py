@@ -271,7 +271,7 @@ def complete_action(scope: Scope, intent: Json, *, succeeded: bool) -> Json:
 def _retrieve(scope: Scope, params: Json, intent: str) -> Json:
     found = _named(scope, intent)
     intents.check_client_secret(scope, found, params, name="SetupIntent")
-    return found
+    return intents.public(found) if scope.publishable else found
 
 
 def _update(scope: Scope, params: Json, intent: str) -> Json:
@@ -287,7 +287,8 @@ def _update(scope: Scope, params: Json, intent: str) -> Json:
 def _confirm_named(scope: Scope, params: Json, intent: str) -> Json:
     found = _named(scope, intent)
     intents.check_client_secret(scope, found, params, name="SetupIntent")
-    return confirm(scope, found, params)
+    confirmed = confirm(scope, found, params)
+    return intents.public(confirmed) if scope.publishable else confirmed
 
 
 def _cancel(scope: Scope, params: Json, intent: str) -> Json:
