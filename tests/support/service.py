@@ -27,8 +27,8 @@ WAIT_SECONDS = 10
 WEBHOOK_SECRET = "whsec_boxoffice_tests"
 
 
-def service_settings(database_url: str, **variables: str) -> Settings:
-    """Settings of a service on free ports; `variables` are environment variables."""
+def service_environment(database_url: str, **variables: str) -> dict[str, str]:
+    """The environment of a service on free ports; `variables` are more of it, or other."""
     environment = {
         "BOXOFFICE_GRPC_ADDRESS": "127.0.0.1:0",
         "BOXOFFICE_HTTP_ADDRESS": "127.0.0.1:0",
@@ -38,7 +38,12 @@ def service_settings(database_url: str, **variables: str) -> Settings:
         "BOXOFFICE_STRIPE_API_BASE": "http://127.0.0.1:9/stripe",
         "BOXOFFICE_STRIPE_WEBHOOK_SECRETS": WEBHOOK_SECRET,
     }
-    return read_settings(environment | variables, sandbox=False)
+    return environment | variables
+
+
+def service_settings(database_url: str, **variables: str) -> Settings:
+    """The settings of such a service."""
+    return read_settings(service_environment(database_url, **variables), sandbox=False)
 
 
 class ServiceThread:
@@ -212,9 +217,9 @@ class Account:
         wait_until(struck, "the fault has met no request")
 
 
-def wait_until(holds: Callable[[], bool], fault: str) -> None:
+def wait_until(holds: Callable[[], bool], fault: str, *, seconds: float = WAIT_SECONDS) -> None:
     """Wait for what no stream tells, looking again and again; fails with `fault`."""
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, fault
         time.sleep(0.01)

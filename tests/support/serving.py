@@ -19,6 +19,9 @@ START_SECONDS = 20
 # How soon after its end, however it came, nothing of the service may be left.
 GONE_SECONDS = 1.0
 KEY = "sk_test_boxoffice_default"
+# Below those that the system hands out for outgoing connections, one of which could be given the
+# port of a service that is about to come back.
+FIXED_PORTS = range(10_240, 32_000)
 # Two services that share a database and a sandbox.
 Replicas = tuple["Service", "Service"]
 # A caller that comes back as soon as the service does.
@@ -32,13 +35,9 @@ CHANNEL_OPTIONS = (
 
 
 def fixed_address() -> str:
-    """An address that stays free while a service is down.
-
-    Its port lies below those that the system hands out for outgoing connections, one of which could
-    be given the port of a service that is about to come back.
-    """
+    """An address that stays free while a service is down."""
     while True:
-        address = f"127.0.0.1:{random.randrange(10_240, 32_000)}"
+        address = f"127.0.0.1:{random.choice(FIXED_PORTS)}"
         if is_free(address):
             return address
 

@@ -1,0 +1,97 @@
+"""What befalls a service at its fail points: it crashes, hangs, or meets an error."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+from boxoffice_server.domain.errors import BoxofficeError, Reason
+from boxoffice_server.fail_points import FailPoint
+from boxoffice_server.storage.errors import unavailable
+
+
+class Deed(StrEnum):
+    """What is done at a fail point."""
+
+    CRASH = "crash"  # kill -9, by its own hand
+    ERROR = "error"  # what a line that was lost at this moment raises
+    FAULT = "fault"  # what nobody expects
+    HANG = "hang"  # never goes on: a task between transactions, the whole thread inside of one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One strike: where, at the how-manieth time that it gets there, and what is done then."""
+
+    point: FailPoint
+    name: str
+    deed: Deed
+    occurrence: int = 1
+
+    @classmethod
+    def read(cls, plan: Mapping[str, Any]) -> Self:
+        """Read a plan that was sent as JSON."""
+        return cls(**{**plan, "point": FailPoint(plan["point"]), "deed": Deed(plan["deed"])})
+
+
+class Striker:
+    """Implements fail_points.Strike: carries out plans, each once, and tells of it just before."""
+
+    def __init__(self, plans: Sequence[Plan], *, tell: Callable[[Plan], None]) -> None:
+        self._plans = plans
+        self._tell = tell
+        self._times: dict[tuple[FailPoint, str], int] = {}
+        self._never = asyncio.Event()
+
+    def reach(self, point: FailPoint, name: str) -> None:
+        """Strike inside a transaction, in whatever thread runs it."""
+        plan = self._due(point, name)
+        if plan is not None:
+            self._tell(plan)
+            if plan.deed is Deed.HANG:
+                threading.Event().wait()
+            _strike(plan)
+
+    async def reach_async(self, point: FailPoint, name: str) -> None:
+        """Strike between transactions."""
+        plan = self._due(point, name)
+        if plan is not None:
+            self._tell(plan)
+            if plan.deed is Deed.HANG:
+                await self._never.wait()
+            _strike(plan)
+
+    def _due(self, point: FailPoint, name: str) -> Plan | None:
+        times = self._times[point, name] = self._times.get((point, name), 0) + 1
+        due = [
+            each
+            for each in self._plans
+            if (each.point, each.name, each.occurrence) == (point, name, times)
+        ]
+        return due[0] if due else None
+
+
+def _strike(plan: Plan) -> None:
+    match plan.deed:
+        case Deed.CRASH:
+            os.kill(os.getpid(), signal.SIGKILL)
+        case Deed.ERROR:
+            raise _lost_line(plan.point)
+        case Deed.FAULT:
+            raise RuntimeError(f"a fault at {plan.point} of {plan.name}, made by the test")
+        case Deed.HANG:
+            raise AssertionError("what hangs never goes on")
+
+
+def _lost_line(point: FailPoint) -> BoxofficeError:
+    """Make the error of a line that is lost just now: to the vendor, or else to the store.
+
+    Just after a commit it is the store's, too: the transaction is there, and nobody was told.
+    """
+    if point is FailPoint.ASKED:
+        return BoxofficeError(Reason.OUTCOME_UNKNOWN, "the vendor's answer was lost, by the test")
+    return unavailable()
