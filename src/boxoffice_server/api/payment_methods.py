@@ -189,9 +189,9 @@ class PaymentMethodMethods:
             return SaveJob(stripe_payment_method_id=named, customer=customer)
 
         def answer(repo: Repository, operation: Operation) -> pb.SavePaymentMethodResponse:
-            method = repo.methods.get(operation.resource_id)
+            method = repo.methods.get(operation.details["payment_method_id"])
             if method is None:
-                raise AssertionError(f"payment method {operation.resource_id} is gone")
+                raise AssertionError("a payment method that was saved can be read")
             return pb.SavePaymentMethodResponse(payment_method=convert_payments.to_method(method))
 
         return await self._writes.through(

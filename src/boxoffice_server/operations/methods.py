@@ -100,7 +100,9 @@ class MakeSetupIntent:
 class SaveMethod:
     """Attaches a method to its user's customer, unless it is attached, and keeps it.
 
-    `details` names `user_id`, `stripe_payment_method_id` and, as JSON, the `tags` it is given.
+    `details` names `user_id`, `stripe_payment_method_id` and, as JSON, the `tags` it is given; and
+    our `payment_method_id` once it is saved. Stripe's test methods become others when they are
+    attached (https://docs.stripe.com/testing), so that one does not follow from the request.
     """
 
     def __init__(
@@ -139,12 +141,13 @@ class SaveMethod:
         def record(repo: Repository, operation: Operation) -> Operation:
             user_id, now = loaded.customer.user_id, self._clock.now()
             method = hear(repo, news, user_id=user_id, now=now)
+            if method is None:
+                raise AssertionError("a method that was read has its details")
             tags = tuple(json.loads(operation.details["tags"]))
-            if method is not None and tags:
-                tagged = change_tags(method, tags, now)
-                if tagged != method:
-                    repo.methods.update(tagged)
-            return operation
+            tagged = change_tags(method, tags, now) if tags else method
+            if tagged != method:
+                repo.methods.update(tagged)
+            return with_details(operation, payment_method_id=method.id)
 
         return record
 
