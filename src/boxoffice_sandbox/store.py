@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS objects (
     customer TEXT GENERATED ALWAYS AS (json_extract(data, '$.customer')) VIRTUAL,
     payment_intent TEXT GENERATED ALWAYS AS (json_extract(data, '$.payment_intent')) VIRTUAL
 );
+CREATE INDEX IF NOT EXISTS objects_newest ON objects (kind, position);
 CREATE INDEX IF NOT EXISTS objects_kind ON objects (account, kind, position);
 CREATE INDEX IF NOT EXISTS objects_customer ON objects (account, kind, customer, position);
 CREATE INDEX IF NOT EXISTS objects_intent ON objects (account, kind, payment_intent, position);

@@ -1,5 +1,7 @@
 """Lists, pages and searches."""
 
+from typing import Any
+
 import pytest
 import stripe
 
@@ -54,6 +56,16 @@ async def test_history_is_filtered_and_expanded(desk: Desk) -> None:
     assert isinstance(found.latest_charge, stripe.Charge)
     assert isinstance(found.latest_charge.balance_transaction, stripe.BalanceTransaction)
     assert isinstance(found.customer, stripe.Customer)
+    more = [await desk.new_payment(customer=customer) for _ in range(2)]
+    window: Any = {"gte": paid.created, "lte": more[-1].created}
+    pages = await desk.stripe.v1.payment_intents.list_async(
+        {"customer": customer, "created": window, "limit": 1}
+    )
+    assert [item.id async for item in pages.auto_paging_iter()] == [
+        more[1].id,
+        more[0].id,
+        paid.id,
+    ]
     later = await desk.stripe.v1.payment_intents.list_async({"created": {"gt": paid.created + 9}})
     assert later.data == []
     charges = await desk.stripe.v1.charges.list_async({"payment_intent": paid.id})

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import aiohttp
 import pytest
 import stripe
 
@@ -116,6 +117,38 @@ async def test_saving_a_method_is_told(
     assert attached["data"]["object"]["id"] == done.payment_method
     assert attached["data"]["object"]["customer"] == customer
     await listener.until(lambda it: "payment_method.attached" in it.types)
+
+
+async def test_payment_works_without_the_sdk(desk: Desk) -> None:
+    """Plain forms, as curl sends them: charged off session, and listed with what it is about."""
+    customer = await desk.new_customer()
+    method = await desk.stripe.v1.payment_methods.attach_async(
+        "pm_card_visa", {"customer": customer}
+    )
+    form = {
+        "amount": "1000",
+        "currency": "eur",
+        "customer": customer,
+        "payment_method": method.id,
+        "payment_method_types[]": "card",
+        "confirm": "true",
+        "off_session": "true",
+        "description": "Order 1",
+        "metadata[order_id]": "o1",
+    }
+    desk.openapi.check_request("POST", "/v1/payment_intents", form)
+    url = f"http://{desk.address}/stripe/v1/payment_intents"
+    headers = {"Authorization": f"Bearer {desk.key}"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        async with session.post(url, data=form) as response:
+            paid = await response.json()
+        desk.openapi.check_response("POST", "/v1/payment_intents", response.status, paid)
+        query = {"customer": customer, "created[gte]": paid["created"], "limit": 1}
+        async with session.get(url, params=query) as response:
+            listed = await response.json()
+    assert (paid["status"], paid["description"]) == ("succeeded", "Order 1")
+    assert paid["metadata"] == {"order_id": "o1"}
+    assert [intent["id"] for intent in listed["data"]] == [paid["id"]]
 
 
 async def test_unsaved_method_pays_once(desk: Desk) -> None:
