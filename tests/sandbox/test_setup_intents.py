@@ -175,6 +175,23 @@ async def test_setup_waits_for_the_customer(desk: Desk) -> None:
         assert (await desk.try_control(f"setup_intents/{setup.id}/authenticate"))[0] == 400
 
 
+async def test_setup_may_be_declined_after_authentication(desk: Desk) -> None:
+    """Authenticated, and then the issuer says no."""
+    setup = await desk.stripe.v1.setup_intents.create_async(
+        {
+            "customer": await desk.new_customer(),
+            "payment_method": "pm_card_threeDSecureRequiredChargeDeclined",
+            "payment_method_types": ["card"],
+            "confirm": True,
+        }
+    )
+    assert setup.status == "requires_action"
+    done = await desk.control(f"setup_intents/{setup.id}/authenticate")
+    assert done["status"] == "requires_payment_method"
+    assert done["object"]["last_setup_error"]["code"] == "card_declined"
+    assert (await desk.events())[-1] == "setup_intent.setup_failed"
+
+
 async def test_setup_by_bank_is_finished_as_the_customer_would(desk: Desk) -> None:
     """The button goes through the bank's page of a redirect method."""
     customer = await desk.new_customer()

@@ -170,12 +170,14 @@ def _authenticating() -> Iterator[Card]:
         number="4000008400001629",
         authentication=Authentication.ALWAYS,
         decline=GENERIC,
+        attaches=False,
     )
     yield Card(
         name="authenticationRequiredChargeDeclinedInsufficientFunds",
         number="4000008260003178",
         authentication=Authentication.ALWAYS,
         decline=INSUFFICIENT_FUNDS,
+        attaches=False,
     )
 
 

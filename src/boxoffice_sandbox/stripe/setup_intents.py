@@ -248,14 +248,19 @@ def _succeed(scope: Scope, intent: Json, method: Json, attempt: Json) -> Json:
 
 
 def complete_action(scope: Scope, intent: Json, *, succeeded: bool) -> Json:
-    """End a pending authentication or redirect."""
+    """End a pending authentication or redirect; the issuer may still say no after it."""
     if intent["status"] != "requires_action":
         message = f"{intent['id']} is {intent['status']}: nothing waits for the customer."
         raise invalid_request(message)
     method = scope.get("payment_method", intent["payment_method"], param="payment_method")
     attempt = scope.get("setup_attempt", intent["latest_attempt"], param="setup_attempt")
     if succeeded:
-        return _succeed(scope, intent, method, attempt)
+        decline = _decline(scope, method)
+        if decline is None:
+            return _succeed(scope, intent, method, attempt)
+        # Nobody waits for this answer: the decline is told by the event and the intent.
+        _declined(scope, intent, method, attempt, decline)
+        return intent
     code = "setup_intent_authentication_failure"
     error = {
         "code": code,
