@@ -1,6 +1,7 @@
 """What the tests ask the gateway for, and what Stripe may answer instead."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,9 +15,11 @@ from boxoffice_server.domain.payment import (
     PaymentState,
     PaymentStatus,
     PendingReason,
+    Reuse,
 )
-from boxoffice_server.ports import IntentRequest
-from boxoffice_server.vendors.stripe.gateway import Patience
+from boxoffice_server.domain.refund import Refund, RefundReason, RefundStatus
+from boxoffice_server.ports import ChargeRequest, IntentRequest, SetupRequest
+from boxoffice_server.vendors.stripe.client import Patience
 from tests.vendors.stripe.fake_stripe import (
     Reply,
     stripe_error,
@@ -37,15 +40,49 @@ PAYMENT = Payment(
     id="pay_1",
     user_id="user-1",
     order_id="ord_1",
+    created_by="shop",
+    description="",
     amount=Money(amount=1250, currency="eur"),
     method_type=PaymentMethodType.BANCONTACT,
-    vendor_idempotency_key="pay_1-1",
-    stripe_payment_intent_id="",
     state=PaymentState(status=PaymentStatus.PENDING, pending_reason=PendingReason.OUTCOME_UNKNOWN),
     create_time=NOW,
     update_time=NOW,
 )
-REQUEST = IntentRequest(payment=PAYMENT, stripe_customer_id="cus_1")
+REQUEST = IntentRequest(
+    payment=PAYMENT, stripe_customer_id="cus_1", stripe_payment_method_id="", key="pay_1-1"
+)
+# A saved card that is charged while its owner is away.
+AWAY = IntentRequest(
+    payment=replace(PAYMENT, method_type=PaymentMethodType.CARD, off_session=True),
+    stripe_customer_id="cus_1",
+    stripe_payment_method_id="pm_1",
+    key="pay_1-1",
+)
+MADE = replace(PAYMENT, stripe_payment_intent_id="pi_1")
+CHARGED = replace(PAYMENT, stripe_charge_id="ch_1")
+REFUND = Refund(
+    id="rfd_1",
+    payment_id="pay_1",
+    user_id="user-1",
+    amount=Money(amount=500, currency="eur"),
+    status=RefundStatus.PENDING,
+    reason=RefundReason.DUPLICATE,
+    failure_reason="",
+    stripe_refund_id="",
+    heard_time=None,
+    create_time=NOW,
+    update_time=NOW,
+)
+CHARGE = ChargeRequest(
+    payment=PAYMENT, stripe_source_id="src_1", stripe_customer_id="cus_1", key="opn_1-1"
+)
+SETUP = SetupRequest(
+    user_id="user-1",
+    stripe_customer_id="cus_1",
+    method_type=PaymentMethodType.CARD,
+    reuse=Reuse.OFF_SESSION,
+    key="opn_1-1",
+)
 ATTEMPTS = len(AT_ONCE.pauses) + 1
 
 API_ERROR = stripe_error("api_error", "An unknown error occurred")

@@ -4,7 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from boxoffice_server.vendors.stripe.books import StripeBooks
+from boxoffice_server.vendors.stripe.client import StripeConnection
 from boxoffice_server.vendors.stripe.gateway import StripeGateway
+from boxoffice_server.vendors.stripe.methods import StripeMethods
 from tests.support.stripe_openapi import StripeOpenApi
 from tests.vendors.stripe.calls import (
     AT_ONCE,
@@ -31,8 +34,26 @@ async def stripe(openapi: StripeOpenApi) -> AsyncIterator[FakeStripe]:
 
 
 @pytest.fixture
-async def gateway(stripe: FakeStripe) -> AsyncIterator[StripeGateway]:
-    """A gateway that repeats at once."""
-    gateway = StripeGateway(api_key=KEY, api_base=stripe.address, patience=AT_ONCE)
-    yield gateway
-    await gateway.close()
+async def connection(stripe: FakeStripe) -> AsyncIterator[StripeConnection]:
+    """A connection that repeats at once."""
+    connection = StripeConnection(api_key=KEY, api_base=stripe.address, patience=AT_ONCE)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def gateway(connection: StripeConnection) -> StripeGateway:
+    """A gateway to it."""
+    return StripeGateway(connection)
+
+
+@pytest.fixture
+def methods(connection: StripeConnection) -> StripeMethods:
+    """The payment methods that are saved there."""
+    return StripeMethods(connection)
+
+
+@pytest.fixture
+def books(connection: StripeConnection) -> StripeBooks:
+    """Its books."""
+    return StripeBooks(connection)

@@ -9,6 +9,7 @@ from stripe import WebhookSignature
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.notification import (
+    PaymentTidings,
     Tidings,
     VerifiedNotification,
 )
@@ -62,6 +63,45 @@ SOURCE_OBJECT: dict[str, object] = {
     "metadata": {"boxoffice_order_id": "ord_1", "boxoffice_user_id": "user-1"},
     "redirect": {"status": "succeeded", "failure_reason": None},
     "status": "chargeable",
+}
+REFUND: dict[str, object] = {
+    "id": "re_1",
+    "object": "refund",
+    "amount": 500,
+    "charge": "ch_1",
+    "created": CREATED - 60,
+    "currency": "eur",
+    "metadata": {"boxoffice_refund_id": "rfd_1", **METADATA},
+    "payment_intent": "pi_1",
+    "reason": "duplicate",
+    "status": "succeeded",
+}
+DISPUTE: dict[str, object] = {
+    "id": "du_1",
+    "object": "dispute",
+    "amount": 1250,
+    "charge": "ch_1",
+    "created": CREATED - 60,
+    "currency": "eur",
+    "evidence_details": {"due_by": CREATED + 60},
+    "payment_intent": "pi_1",
+    "reason": "fraudulent",
+    "status": "needs_response",
+}
+METHOD: dict[str, object] = {
+    "id": "pm_1",
+    "object": "payment_method",
+    "card": {"brand": "visa", "exp_month": 8, "exp_year": 2031, "last4": "4242"},
+    "created": CREATED - 60,
+    "customer": "cus_1",
+    "type": "card",
+}
+SETUP_INTENT: dict[str, object] = {
+    "id": "seti_1",
+    "object": "setup_intent",
+    "customer": "cus_1",
+    "payment_method": "pm_1",
+    "status": "succeeded",
 }
 DECLINE = {
     "type": "card_error",
@@ -127,8 +167,13 @@ def refusal(
     return caught.value
 
 
-def tidings(type_: str, told: object) -> Tidings:
+def tidings(type_: str, told: object, **data: object) -> Tidings | None:
+    """Read what an event says; `data` is what else it has beside the object."""
+    return source.tidings(verify(event(type_, told, data={"object": told} | data)))
+
+
+def payment_tidings(type_: str, told: object) -> PaymentTidings:
     """Read what an event says about a payment."""
-    read = source.tidings(verify(event(type_, told)))
-    assert read is not None
+    read = tidings(type_, told)
+    assert isinstance(read, PaymentTidings)
     return read

@@ -1,4 +1,4 @@
-"""A Stripe of the tests' own over real HTTP: keeps intents by idempotency key, fails to order.
+"""A Stripe of the tests' own over real HTTP: keeps answers by idempotency key, fails to order.
 
 It stands in where a fault must be exact. How Stripe itself behaves is the sandbox's business.
 """
@@ -49,7 +49,7 @@ class Received:
         return self.headers["Idempotency-Key"]
 
 
-def stripe_error(kind: str, message: str, **fields: str) -> dict[str, object]:
+def stripe_error(kind: str, message: str, **fields: object) -> dict[str, object]:
     """Make the body of an error as Stripe writes it."""
     return {"error": {"type": kind, "message": message, **fields}}
 
@@ -61,24 +61,81 @@ def intent_body(intent_id: str, **fields: object) -> dict[str, object]:
         "object": "payment_intent",
         "amount": 1250,
         "amount_capturable": 0,
+        "amount_received": 0,
         "client_secret": f"{intent_id}_secret_hush",
         "created": CREATED,
         "currency": "eur",
         "last_payment_error": None,
+        "latest_charge": None,
         "livemode": False,
         "metadata": {},
         "status": "requires_payment_method",
     } | fields
 
 
+def charge_body(charge_id: str, **fields: object) -> dict[str, object]:
+    """Make a charge without an intent as Stripe answers it."""
+    return {
+        "id": charge_id,
+        "object": "charge",
+        "amount": 1250,
+        "amount_captured": 1250,
+        "amount_refunded": 0,
+        "captured": True,
+        "created": CREATED,
+        "currency": "eur",
+        "failure_code": None,
+        "failure_message": None,
+        "metadata": {},
+        "outcome": None,
+        "payment_intent": None,
+        "refunded": False,
+        "status": "succeeded",
+    } | fields
+
+
+def refund_body(refund_id: str, **fields: object) -> dict[str, object]:
+    """Make a refund as Stripe answers it."""
+    return {
+        "id": refund_id,
+        "object": "refund",
+        "amount": 500,
+        "charge": "ch_1",
+        "created": CREATED,
+        "currency": "eur",
+        "metadata": {},
+        "payment_intent": "pi_1",
+        "reason": None,
+        "status": "succeeded",
+    } | fields
+
+
+def method_body(method_id: str, **fields: object) -> dict[str, object]:
+    """Make a payment method as Stripe answers it."""
+    return {
+        "id": method_id,
+        "object": "payment_method",
+        "card": {"brand": "visa", "exp_month": 8, "exp_year": 2031, "last4": "4242"},
+        "created": CREATED,
+        "customer": None,
+        "type": "card",
+    } | fields
+
+
 class FakeStripe:
-    """Answers at `address`; does what `script` says first, one step a request."""
+    """Answers at `address`; does what `script` says first, one step a request.
+
+    `objects` can be read by their ids, `lists` by their paths, `page_size` objects at a time; what
+    a list is filtered by, but for the time, is for the test to look at.
+    """
 
     def __init__(self) -> None:
         self.script: list[Fault | Reply] = []
         self.received: list[Received] = []
         self.made: dict[str, dict[str, object]] = {}
-        self.intents: dict[str, dict[str, object]] = {}
+        self.objects: dict[str, dict[str, object]] = {}
+        self.lists: dict[str, list[dict[str, object]]] = {}
+        self.page_size = 100
         self.address = ""
         self.arrived = asyncio.Event()
         self._ended = asyncio.Event()
@@ -102,7 +159,11 @@ class FakeStripe:
         received = Received(
             method=request.method,
             path=request.path,
-            form=tuple(parse_qsl(await request.text(), keep_blank_values=True)),
+            form=tuple(
+                request.query.items()
+                if request.method == "GET"
+                else parse_qsl(await request.text(), keep_blank_values=True)
+            ),
             headers=request.headers.copy(),
         )
         self.received.append(received)
@@ -134,22 +195,67 @@ class FakeStripe:
 
     def _carry_out(self, received: Received) -> Reply:
         if received.method == "GET":
-            found = self.intents.get(received.path.rpartition("/")[2])
-            if found is None:
-                missing = stripe_error("invalid_request_error", "No such payment_intent: 'pi_?'")
-                return Reply(status=404, body=missing, headers={"Request-Id": "req_missing"})
-            return Reply(status=200, body=found, headers={"Request-Id": "req_read"})
+            return self._read(received)
         known = received.key in self.made
         made = self.made.setdefault(received.key, self._make(received))
         replayed = {"Idempotent-Replayed": "true"} if known else {}
         return Reply(status=200, body=made, headers={"Request-Id": "req_made", **replayed})
 
+    def _read(self, received: Received) -> Reply:
+        if received.path in self.lists:
+            return Reply(status=200, body=self._page(received), headers={"Request-Id": "req_list"})
+        found = self.objects.get(received.path.rpartition("/")[2])
+        if found is None:
+            missing = stripe_error("invalid_request_error", "No such thing: '?'")
+            return Reply(status=404, body=missing, headers={"Request-Id": "req_missing"})
+        return Reply(status=200, body=found, headers={"Request-Id": "req_read"})
+
+    def _page(self, received: Received) -> dict[str, object]:
+        query = dict(received.form)
+        since, after = int(query.get("created[gte]", 0)), query.get("starting_after")
+        wanted = [each for each in self.lists[received.path] if _created(each) >= since]
+        ids = [each["id"] for each in wanted]
+        first = ids.index(after) + 1 if after else 0
+        last = first + min(self.page_size, int(query.get("limit", 10)))
+        return {
+            "object": "list",
+            "data": wanted[first:last],
+            "has_more": last < len(wanted),
+            "url": received.path,
+        }
+
     def _make(self, received: Received) -> dict[str, object]:
-        number = len(self.made) + 1
-        if received.path == "/v1/customers":
-            return {"id": f"cus_{number}", "object": "customer", "created": CREATED}
-        form = dict(received.form)
-        return intent_body(f"pi_{number}", amount=int(form["amount"]), currency=form["currency"])
+        number, form = len(self.made) + 1, dict(received.form)
+        match received.path.split("/")[2:]:
+            case ["customers"]:
+                return {"id": f"cus_{number}", "object": "customer", "created": CREATED}
+            case ["payment_intents"]:
+                money = {"amount": int(form["amount"]), "currency": form["currency"]}
+                return intent_body(f"pi_{number}", **money)
+            case ["payment_intents", intent, "capture"]:
+                taken = int(form["amount_to_capture"])
+                return intent_body(intent, status="succeeded", amount_received=taken)
+            case ["payment_intents", intent, "cancel"]:
+                return intent_body(intent, status="canceled")
+            case ["refunds"]:
+                return refund_body(f"re_{number}", amount=int(form["amount"]))
+            case ["charges"]:
+                return charge_body(f"ch_{number}")
+            case ["setup_intents"]:
+                secret = f"seti_{number}_secret_hush"
+                return {"id": f"seti_{number}", "object": "setup_intent", "client_secret": secret}
+            case ["payment_methods", method, "attach"]:
+                return method_body(method, customer=form["customer"])
+            case ["payment_methods", method, "detach"]:
+                return method_body(method)
+            case _:
+                raise AssertionError(f"nobody makes anything at {received.path}")
+
+
+def _created(told: dict[str, object]) -> int:
+    created = told["created"]
+    assert isinstance(created, int)
+    return created
 
 
 def _response(reply: Reply) -> web.Response:

@@ -10,6 +10,8 @@ import stripe as sdk
 from structlog.testing import capture_logs
 
 from boxoffice_server.domain.errors import Reason
+from boxoffice_server.ports import KeySpentError
+from boxoffice_server.vendors.stripe.client import StripeConnection
 from boxoffice_server.vendors.stripe.gateway import StripeGateway
 from tests.support.processes import free_address
 from tests.vendors.stripe.calls import (
@@ -92,10 +94,11 @@ async def test_an_outcome_that_stays_unknown_is_never_called_a_failure(
 async def test_a_late_answer_is_asked_for_again(stripe: FakeStripe) -> None:
     """One request is bounded, and the repeat under the same key gets what the first one made."""
     patience = replace(AT_ONCE, request=timedelta(seconds=1))
-    gateway = StripeGateway(api_key=KEY, api_base=stripe.address, patience=patience)
+    connection = StripeConnection(api_key=KEY, api_base=stripe.address, patience=patience)
+    gateway = StripeGateway(connection)
     stripe.script = [Fault.LATE]
     answer = await gateway.create_intent(REQUEST)
-    await gateway.close()
+    await connection.close()
     assert answer.stripe_payment_intent_id == "pi_1"
     assert [sent.key for sent in stripe.received] == ["pay_1-1", "pay_1-1"]
     assert len(stripe.made) == 1
@@ -104,34 +107,58 @@ async def test_a_late_answer_is_asked_for_again(stripe: FakeStripe) -> None:
 async def test_an_answer_that_is_always_late_is_an_unknown_outcome(stripe: FakeStripe) -> None:
     """The intent is there, and nobody has told us."""
     patience = replace(AT_ONCE, request=timedelta(seconds=0.2))
-    gateway = StripeGateway(api_key=KEY, api_base=stripe.address, patience=patience)
+    connection = StripeConnection(api_key=KEY, api_base=stripe.address, patience=patience)
+    gateway = StripeGateway(connection)
     stripe.script = [Fault.LATE] * ATTEMPTS
     error = await refusal(gateway.create_intent(REQUEST))
-    await gateway.close()
+    await connection.close()
     assert error.reason is Reason.OUTCOME_UNKNOWN
     assert len(stripe.received) == ATTEMPTS
     assert len(stripe.made) == 1
 
 
 @pytest.mark.parametrize("header", ["Stripe-Should-Retry", "Idempotent-Replayed"])
-async def test_a_stored_server_error_is_not_asked_for_again(
+async def test_a_stored_server_error_spends_the_key(
     gateway: StripeGateway, stripe: FakeStripe, header: str
 ) -> None:
     """Stripe replays a stored 500 for ever, so what happened is found out by reading."""
     value = "false" if header == "Stripe-Should-Retry" else "true"
-    stripe.script = [replace(SERVER_ERROR, headers={header: value})]
+    stripe.script = [Fault.RESET_AFTER, replace(SERVER_ERROR, headers={header: value})]
+    error = await refusal(gateway.create_intent(REQUEST))
+    assert isinstance(error, KeySpentError)
+    assert error.reason is Reason.OUTCOME_UNKNOWN
+    assert error.metadata["payment_id"] == "pay_1"
+    assert error.retry_after
+    assert len(stripe.received) == 2
+
+
+async def test_a_request_in_flight_spends_no_key(
+    gateway: StripeGateway, stripe: FakeStripe
+) -> None:
+    """Whatever Stripe says of repeats: under another key the work would be done twice."""
+    stripe.script = [replace(IN_FLIGHT, headers={"Stripe-Should-Retry": "false"})] * ATTEMPTS
     error = await refusal(gateway.create_intent(REQUEST))
     assert error.reason is Reason.OUTCOME_UNKNOWN
+    assert not isinstance(error, KeySpentError)
+    assert len(stripe.received) == ATTEMPTS
+
+
+async def test_a_read_spends_no_key(gateway: StripeGateway, stripe: FakeStripe) -> None:
+    """There is none to spend."""
+    stripe.script = [replace(SERVER_ERROR, headers={"Stripe-Should-Retry": "false"})]
+    error = await refusal(gateway.read_intent("pi_1"))
+    assert error.reason is Reason.VENDOR_UNAVAILABLE
     assert len(stripe.received) == 1
 
 
 async def test_a_call_ends_when_its_time_is_over(stripe: FakeStripe) -> None:
     """The whole call is bounded, whatever one request may take."""
     patience = replace(AT_ONCE, request=timedelta(seconds=30), call=timedelta(seconds=0.2))
-    gateway = StripeGateway(api_key=KEY, api_base=stripe.address, patience=patience)
+    connection = StripeConnection(api_key=KEY, api_base=stripe.address, patience=patience)
+    gateway = StripeGateway(connection)
     stripe.script = [Fault.LATE]
     error = await refusal(gateway.create_intent(REQUEST))
-    await gateway.close()
+    await connection.close()
     assert error.reason is Reason.OUTCOME_UNKNOWN
     assert len(stripe.received) == 1
 
@@ -205,9 +232,10 @@ async def test_a_strange_retry_after_is_kept_in_bounds(
 
 async def test_a_refused_connection_did_nothing() -> None:
     """Nobody listens, so nothing was sent."""
-    gateway = StripeGateway(api_key=KEY, api_base=f"http://{free_address()}", patience=AT_ONCE)
-    error = await refusal(gateway.create_intent(REQUEST))
-    await gateway.close()
+    address = f"http://{free_address()}"
+    connection = StripeConnection(api_key=KEY, api_base=address, patience=AT_ONCE)
+    error = await refusal(StripeGateway(connection).create_intent(REQUEST))
+    await connection.close()
     assert error.reason is Reason.VENDOR_UNAVAILABLE
     assert error.retry_after
 

@@ -23,9 +23,9 @@ from tests.vendors.stripe.events import (
     SOURCE_OBJECT,
     SUCCEEDED,
     event,
+    payment_tidings,
     sandboxed,
     source,
-    tidings,
     verify,
 )
 
@@ -61,13 +61,17 @@ from tests.vendors.stripe.events import (
             PaymentSignal.AUTHORISED,
         ),
         ("payment_intent.amount_capturable_updated", INTENT, PaymentSignal.RECORDED),
+        ("charge.captured", CHARGE, PaymentSignal.CAPTURED),
+        # The refunds themselves tell what was given back, and the intent that a hold has run out.
+        ("charge.refunded", CHARGE, PaymentSignal.RECORDED),
+        ("charge.expired", CHARGE, PaymentSignal.RECORDED),
     ],
 )
 def test_each_type_is_one_signal(
     type_: str, told: dict[str, object], signal: PaymentSignal
 ) -> None:
     """Stripe's words become the domain's, and the fact keeps where they came from."""
-    fact = tidings(type_, told).fact
+    fact = payment_tidings(type_, told).fact
     assert fact.signal is signal
     assert fact.id == "evt_1"
     assert fact.origin is FactOrigin.NOTIFICATION
@@ -77,19 +81,54 @@ def test_each_type_is_one_signal(
 
 
 @pytest.mark.parametrize(
-    ("type_", "told", "intent"),
+    ("type_", "told", "amount"),
     [
-        ("payment_intent.succeeded", INTENT, "pi_1"),
-        ("charge.succeeded", CHARGE, "pi_1"),
-        ("charge.succeeded", CHARGE | {"payment_intent": INTENT}, "pi_1"),
-        ("charge.succeeded", LEGACY_CHARGE, ""),
-        ("source.chargeable", SOURCE_OBJECT, ""),
+        ("charge.captured", CHARGE | {"amount_captured": 900}, 900),
+        ("charge.succeeded", CHARGE | {"amount_captured": 1250}, 1250),
+        ("charge.succeeded", CHARGE | {"captured": False, "amount_captured": 0}, 1250),
+        ("charge.succeeded", CHARGE, None),
+        ("payment_intent.succeeded", INTENT | {"amount_received": 900}, 900),
+        ("payment_intent.created", INTENT | {"status": "succeeded", "amount_received": 9}, 9),
+        (
+            "payment_intent.created",
+            INTENT | {"status": "requires_capture", "amount_capturable": 1250},
+            1250,
+        ),
+        (
+            "payment_intent.amount_capturable_updated",
+            INTENT | {"amount_capturable": 1250},
+            1250,
+        ),
+        ("payment_intent.amount_capturable_updated", INTENT, None),
+        ("payment_intent.processing", INTENT | {"amount_received": 0}, None),
     ],
 )
-def test_an_event_leads_to_its_payment(type_: str, told: dict[str, object], intent: str) -> None:
-    """By the intent, whether it is named or expanded, and by the object's metadata."""
-    read = tidings(type_, told)
-    assert read.stripe_payment_intent_id == intent
+def test_money_that_is_held_or_taken_is_counted(
+    type_: str, told: dict[str, object], amount: int | None
+) -> None:
+    """As far as Stripe says it; a payment is still found by the amount that was asked for."""
+    read = payment_tidings(type_, told)
+    assert read.fact.amount == amount
+    assert read.amount == Money(amount=1250, currency="eur")
+
+
+@pytest.mark.parametrize(
+    ("type_", "told", "intent", "charge"),
+    [
+        ("payment_intent.succeeded", INTENT, "pi_1", ""),
+        ("payment_intent.succeeded", INTENT | {"latest_charge": "ch_1"}, "pi_1", "ch_1"),
+        ("charge.succeeded", CHARGE, "pi_1", "ch_1"),
+        ("charge.succeeded", CHARGE | {"payment_intent": INTENT}, "pi_1", "ch_1"),
+        ("charge.succeeded", LEGACY_CHARGE, "", "ch_1"),
+        ("source.chargeable", SOURCE_OBJECT, "", ""),
+    ],
+)
+def test_an_event_leads_to_its_payment(
+    type_: str, told: dict[str, object], intent: str, charge: str
+) -> None:
+    """By intent and charge, whether they are named or expanded, and by the object's metadata."""
+    read = payment_tidings(type_, told)
+    assert (read.stripe_payment_intent_id, read.stripe_charge_id) == (intent, charge)
     assert (read.order_id, read.user_id) == ("ord_1", "user-1")
     assert read.payment_id == ("" if type_.startswith("source.") else "pay_1")
     assert read.amount == Money(amount=1250, currency="eur")
@@ -111,25 +150,67 @@ def test_only_a_sources_metadata_is_not_to_be_trusted(
     untrusted: bool,  # noqa: FBT001 -- a parameter
 ) -> None:
     """A customer's device makes Sources; intents and charges need our secret key."""
-    assert tidings(type_, told).untrusted is untrusted
+    assert payment_tidings(type_, told).untrusted is untrusted
 
 
 def test_an_object_of_someone_elses_names_nothing_of_ours() -> None:
     """Without our metadata the event is read all the same, and leads nowhere."""
-    read = tidings("payment_intent.succeeded", INTENT | {"metadata": {"shop": "other"}})
+    read = payment_tidings("payment_intent.succeeded", INTENT | {"metadata": {"shop": "other"}})
     assert (read.order_id, read.payment_id, read.user_id) == ("", "", "")
 
 
 @pytest.mark.parametrize("missing", ["amount", "currency"])
 def test_a_source_need_not_have_an_amount(missing: str) -> None:
     """Then there is nothing that could agree with an order."""
-    assert tidings("source.chargeable", SOURCE_OBJECT | {missing: None}).amount is None
+    assert payment_tidings("source.chargeable", SOURCE_OBJECT | {missing: None}).amount is None
+
+
+@pytest.mark.parametrize(
+    ("type_", "waits"),
+    [("source.chargeable", "src_1"), ("source.failed", ""), ("source.canceled", "")],
+)
+def test_a_source_waits_to_be_charged(type_: str, waits: str) -> None:
+    """Only one that may be."""
+    assert payment_tidings(type_, SOURCE_OBJECT).chargeable_source_id == waits
+
+
+@pytest.mark.parametrize("field", ["code", "decline_code"])
+@pytest.mark.parametrize("type_", ["payment_intent.payment_failed", "payment_intent.created"])
+def test_an_intents_bank_may_ask_for_the_customer(type_: str, field: str) -> None:
+    """Which is no decline: with the customer there, the same intent can still be paid."""
+    told = INTENT | {"last_payment_error": DECLINE | {field: "authentication_required"}}
+    fact = payment_tidings(type_, told).fact
+    assert fact.signal is PaymentSignal.AUTHENTICATION_REQUIRED
+    assert fact.failure
+
+
+@pytest.mark.parametrize(
+    ("charge", "signal"),
+    [
+        (CHARGE, PaymentSignal.AUTHENTICATION_REQUIRED),
+        (LEGACY_CHARGE, PaymentSignal.ATTEMPT_FAILED),
+    ],
+    ids=["intent", "legacy"],
+)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"failure_code": "authentication_required"},
+        {"outcome": {"type": "issuer_declined", "reason": "authentication_required"}},
+    ],
+    ids=["code", "reason"],
+)
+def test_a_charges_bank_may_ask_for_the_customer(
+    charge: dict[str, object], signal: PaymentSignal, fields: dict[str, object]
+) -> None:
+    """A legacy charge has nothing at which a customer could authenticate, so it has failed."""
+    assert payment_tidings("charge.failed", charge | fields).fact.signal is signal
 
 
 def test_a_failed_intent_says_why() -> None:
     """The failure is the intent's last_payment_error."""
     told = INTENT | {"last_payment_error": DECLINE}
-    assert tidings("payment_intent.payment_failed", told).fact.failure == DECLINED
+    assert payment_tidings("payment_intent.payment_failed", told).fact.failure == DECLINED
 
 
 @pytest.mark.parametrize(
@@ -147,7 +228,7 @@ def test_a_failed_charge_says_why(outcome: object, decline_code: str) -> None:
         "failure_code": "card_declined",
         "failure_message": "Your card was declined.",
     }
-    assert tidings("charge.failed", told).fact.failure == replace(
+    assert payment_tidings("charge.failed", told).fact.failure == replace(
         DECLINED, decline_code=decline_code
     )
 
@@ -155,23 +236,23 @@ def test_a_failed_charge_says_why(outcome: object, decline_code: str) -> None:
 def test_a_failed_source_says_why_where_it_knows() -> None:
     """A redirect that the customer gave up has a reason; a source that lapsed has none."""
     told = SOURCE_OBJECT | {"redirect": {"status": "failed", "failure_reason": "user_abort"}}
-    assert tidings("source.failed", told).fact.failure == PaymentFailure(
+    assert payment_tidings("source.failed", told).fact.failure == PaymentFailure(
         code="user_abort", decline_code="", message=""
     )
-    assert tidings("source.canceled", SOURCE_OBJECT).fact.failure is None
+    assert payment_tidings("source.canceled", SOURCE_OBJECT).fact.failure is None
 
 
 def test_a_failure_that_is_over_is_not_told_again() -> None:
     """An intent that succeeded keeps no failure, whatever its last_payment_error says."""
     told = INTENT | {"last_payment_error": DECLINE, "status": "succeeded"}
-    assert tidings("payment_intent.succeeded", told).fact.failure is None
-    assert tidings("payment_intent.created", told).fact.signal is PaymentSignal.CAPTURED
+    assert payment_tidings("payment_intent.succeeded", told).fact.failure is None
+    assert payment_tidings("payment_intent.created", told).fact.signal is PaymentSignal.CAPTURED
 
 
 def test_text_that_no_store_can_keep_is_replaced() -> None:
     """PostgreSQL keeps no NUL, and half a surrogate pair is no character."""
     told = INTENT | {"last_payment_error": {"message": "a\x00b\ud800c"}}
-    failure = tidings("payment_intent.payment_failed", told).fact.failure
+    failure = payment_tidings("payment_intent.payment_failed", told).fact.failure
     assert failure is not None
     assert failure.message == "a\N{REPLACEMENT CHARACTER}b?c"
 
@@ -192,6 +273,9 @@ def test_text_that_no_store_can_keep_is_replaced() -> None:
         ("payment_intent.payment_failed", INTENT | {"last_payment_error": "declined"}),
         ("payment_intent.amount_capturable_updated", INTENT | {"amount_capturable": None}),
         ("charge.succeeded", CHARGE | {"captured": None}),
+        ("charge.captured", CHARGE | {"amount_captured": "900"}),
+        ("payment_intent.succeeded", INTENT | {"amount_received": -1}),
+        ("payment_intent.succeeded", INTENT | {"latest_charge": 7}),
         ("charge.succeeded", CHARGE | {"payment_intent": 7}),
         ("charge.failed", CHARGE | {"outcome": "bad"}),
         ("source.failed", SOURCE_OBJECT | {"redirect": {"failure_reason": 7}}),
@@ -223,6 +307,7 @@ def test_a_kept_notification_is_read_as_it_was() -> None:
         receive_time=NOW,
         state=NotificationState.PARKED,
         order_id="",
+        payment_id="",
         body=verified.body,
     )
     assert source.tidings(kept) == source.tidings(verified)
