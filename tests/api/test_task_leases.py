@@ -10,8 +10,8 @@ import pytest
 from boxoffice.orders.v1 import orders_pb2 as pb
 from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
 from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
-from boxoffice_server.domain.errors import Reason
 from boxoffice_server.app import Timings
+from boxoffice_server.domain.errors import Reason
 from boxoffice_server.domain.task import LeasePolicy
 from tests.support.calls import refused, statuses_until
 from tests.support.logs import recorded_log
@@ -42,9 +42,7 @@ def grpc_stub_cls() -> type[OrdersServiceStub]:
 @pytest.fixture(scope="module")
 def timings() -> Timings:
     """Short times, so that leases run out while a test waits."""
-    return Timings(
-        leases=LeasePolicy(lease=LEASE, first_backoff=BACKOFF, most_backoff=BACKOFF * 2)
-    )
+    return Timings(leases=LeasePolicy(lease=LEASE, first_backoff=BACKOFF, most_backoff=BACKOFF * 2))
 
 
 @pytest.fixture(scope="module")

@@ -122,10 +122,9 @@ class Writes:
         )
         # Calls without a deadline get one from the interceptor.
         left = min(context.time_remaining() or MOST_WAIT_SECONDS, MOST_WAIT_SECONDS)
-        begun = await self._operations.begin(started, record, wait_seconds=left - MARGIN_SECONDS)
-        operation = begun.operation
-        if operation.answer is None:
-            operation = await self._operations.go_on(begun, _encoder(answer))
+        operation = await self._operations.run(
+            started, record, _encoder(answer), wait_seconds=left - MARGIN_SECONDS
+        )
         if operation.answer is None:
             raise AssertionError("an operation that has ended has its answer")
         if operation.failed:

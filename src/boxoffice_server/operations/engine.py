@@ -122,20 +122,44 @@ class Operations:
     def _tell_unheard(self, error: BaseException) -> None:
         self._log.warning("a call failed after its caller had left", exc_info=error)
 
+    async def run(
+        self,
+        started: Operation,
+        record: Callable[[Repository, Operation], object],
+        answer: Answer,
+        *,
+        wait_seconds: float,
+    ) -> Operation:
+        """Do an operation, or find what became of it; answers it as it has ended.
+
+        All of it runs in a task of the service's own, which goes on when the caller has left. Raises
+        REQUEST_ID_REUSED, IN_PROGRESS where another call is at work on it for longer than the wait,
+        and what `record` raises, after which nothing is kept; and what leaves it open:
+        VENDOR_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_UNAVAILABLE, or a fault.
+        """
+        return await self._own.run(self._run(started, record, answer, wait_seconds))
+
+    async def _run(
+        self,
+        started: Operation,
+        record: Callable[[Repository, Operation], object],
+        answer: Answer,
+        wait_seconds: float,
+    ) -> Operation:
+        begun = await self._begin_or_wait(started, record, wait_seconds)
+        if begun.operation.answer is not None:
+            return begun.operation
+        return await self._go_on(begun, answer)
+
     # -- the first transaction --------------------------------------------------------------------
 
-    async def begin(
+    async def _begin_or_wait(
         self,
         started: Operation,
         record: Callable[[Repository, Operation], LoadedT],
-        *,
         wait_seconds: float,
     ) -> Begun[LoadedT]:
-        """Record an operation, or find it; waits while another call is at work on it.
-
-        Raises REQUEST_ID_REUSED, IN_PROGRESS when the wait is over, and what `record` raises, after
-        which nothing is kept.
-        """
+        """Record an operation, or find it; waits while another call is at work on it."""
         held = replace(
             started, owner=self._instance, lease_time=self._clock.real_now() + self._lease
         )
@@ -197,23 +221,17 @@ class Operations:
 
     # -- the vendor, and the second transaction ---------------------------------------------------
 
-    async def go_on(self, begun: Begun[Any], answer: Answer | None) -> Operation:
-        """Ask the vendor and record what it said, in a task of the service's own.
+    async def _go_on(self, begun: Begun[Any], answer: Answer | None) -> Operation:
+        """Ask the vendor and record what it said; answers the operation as it has ended.
 
-        Answers the operation as it has ended. Raises what leaves it open: VENDOR_UNAVAILABLE,
-        OUTCOME_UNKNOWN, STORE_UNAVAILABLE, or a fault. Without an `answer` only what became of it
-        is recorded, for whoever asks again.
+        Without an `answer` only what became of it is recorded, for whoever asks again.
         """
-        return await self._own.run(self._go_on(begun.operation, begun.loaded, answer))
-
-    async def _go_on(
-        self, operation: Operation, loaded: object, answer: Answer | None
-    ) -> Operation:
+        operation = begun.operation
         name = operation.key.operation
         work = self._works[name]
         refusal: BoxofficeError | None = None
         try:
-            record = _nothing if operation.settled else await work.ask(operation, loaded)
+            record = _nothing if operation.settled else await work.ask(operation, begun.loaded)
         except BoxofficeError as error:
             if error.reason in _PASSING:
                 await self._let_go(operation, error)
@@ -350,7 +368,7 @@ class Operations:
             tries=operation.tries,
         )
         try:
-            finished = await self.go_on(begun, None)
+            finished = await self._own.run(self._go_on(begun, None))
         except BoxofficeError as error:
             log.warning("an operation is still open", reason=error.reason)
         except Exception:
