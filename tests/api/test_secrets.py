@@ -1,13 +1,13 @@
 """Secrets are in answers only: not in the store, the log, a stream or an error."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
+import grpc
 import pytest
 
-from boxoffice.common.v1 import streams_pb2
 from boxoffice.orders.v1 import orders_pb2
 from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
 from boxoffice.payments.v1 import payments_pb2 as pb
@@ -15,10 +15,15 @@ from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
 from boxoffice_server.domain.errors import Reason
 from boxoffice_server.ports import IntentAnswer
 from boxoffice_server.vendors.stripe.gateway import Patience
-from tests.support.calls import refused, statuses_until
+from tests.support.calls import Refusal, refused, statuses_until
+from tests.support.fields import call, places
 from tests.support.logs import ServiceLog, recorded_log
 from tests.support.sales import create_product, intent_request
 from tests.support.service import WEBHOOK_SECRET, Account, ServiceThread
+from tests.support.traces import kept_bytes, stream_bytes
+
+# A client secret where none belongs.
+MISPLACED = "pi_0_secret_misplaced"
 
 
 @pytest.fixture(scope="module")
@@ -34,34 +39,20 @@ def log() -> Iterator[ServiceLog]:
         yield log
 
 
-def kept_bytes(database_url: str) -> bytes:
-    """Everything in the database's files."""
-    path = Path(database_url.removeprefix("sqlite:///"))
-    return b"".join(each.read_bytes() for each in path.parent.glob(f"{path.name}*"))
-
-
-def stream_bytes(orders: OrdersServiceStub) -> bytes:
-    """Everything that a stream from the beginning tells."""
-    watch = orders.WatchOrders(
-        orders_pb2.WatchOrdersRequest(start_position=streams_pb2.START_POSITION_EARLIEST),
-        timeout=15,
-    )
-    told = b""
-    for frame in watch:
-        told += frame.SerializeToString()
-        if frame.HasField("caught_up"):
-            break
-    watch.cancel()
-    return told
-
-
 def fail(*_: object, answer: IntentAnswer, **__: object) -> None:
     """Break down with an answer of Stripe's among the variables."""
     raise RuntimeError(f"could not record {answer.stripe_payment_intent_id}")
 
 
 @pytest.fixture(scope="module")
+def refusals() -> list[Refusal]:
+    """Every error of the story."""
+    return []
+
+
+@pytest.fixture(scope="module")
 def made(
+    refusals: list[Refusal],
     grpc_stub: PaymentsServiceStub,
     orders: OrdersServiceStub,
     account: Account,
@@ -72,8 +63,9 @@ def made(
     product = create_product(orders)
     request = intent_request(product.id)
     account.fault("truncate", times=2)
-    with refused(Reason.OUTCOME_UNKNOWN):
+    with refused(Reason.OUTCOME_UNKNOWN) as refusal:
         grpc_stub.CreatePaymentIntent(request)
+    refusals.append(refusal)
     made = grpc_stub.CreatePaymentIntent(request)
     assert grpc_stub.CreatePaymentIntent(request).client_secret == made.client_secret
     grpc_stub.GetPayment(pb.GetPaymentRequest(payment_id=made.payment.id))
@@ -84,9 +76,10 @@ def made(
         account.press(button, made.payment.stripe_payment_intent_id)
         statuses_until(orders, made.order.id, status)
         account.wait_delivered()
-    with refused(Reason.INTERNAL), pytest.MonkeyPatch.context() as patch:
+    with refused(Reason.INTERNAL) as refusal, pytest.MonkeyPatch.context() as patch:
         patch.setattr(service.application._payments, "_answered", fail)
         grpc_stub.CreatePaymentIntent(intent_request(product.id))
+    refusals.append(refusal)
     return made
 
 
@@ -94,13 +87,21 @@ def test_no_secret_is_logged(
     made: pb.CreatePaymentIntentResponse,
     account: Account,
     log: ServiceLog,
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Neither by us nor by the libraries, not even with the story of a fault."""
     assert made.payment.stripe_payment_intent_id in log.text
     assert "could not record" in log.text
     for secret in (made.client_secret, account.key, WEBHOOK_SECRET, "_secret_"):
-        assert secret not in log.text + caplog.text
+        assert secret not in log.text
+
+
+def test_no_secret_is_in_an_error(
+    made: pb.CreatePaymentIntentResponse, refusals: list[Refusal], account: Account
+) -> None:
+    """Not even where an answer of Stripe's, or what was done with it, is what went wrong."""
+    assert made.payment.id in str(refusals[0])
+    for secret in (made.client_secret, account.key, WEBHOOK_SECRET, "_secret_"):
+        assert secret not in str(refusals)
 
 
 def test_no_secret_is_streamed(
@@ -122,3 +123,15 @@ def test_no_secret_is_stored(
     for secret in (made.client_secret, account.key, WEBHOOK_SECRET):
         assert secret.encode() not in kept
     assert set(re.findall(rb"_secret_\w+", kept)) == {b"_secret_redacted"}
+
+
+def test_secret_that_a_caller_puts_in_the_wrong_place_leaves_no_trace(
+    grpc_channel: grpc.Channel, orders: OrdersServiceStub, database_url: str, log: ServiceLog
+) -> None:
+    """Any text of any request: what is refused for it is neither kept nor logged."""
+    for place in places():
+        with contextlib.suppress(grpc.RpcError):
+            call(grpc_channel, place.method, place.request(MISPLACED, 0))
+    assert "NOT_FOUND" in log.text
+    assert MISPLACED not in log.text
+    assert MISPLACED.encode() not in kept_bytes(database_url) + stream_bytes(orders)

@@ -1,6 +1,7 @@
 """What the service logs, as it would be written."""
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -8,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from boxoffice_server.log import PROCESSORS
+from boxoffice_server.log import PROCESSORS, LibraryFormatter
 
 
 class ServiceLog:
@@ -30,8 +31,11 @@ class ServiceLog:
 
 @contextmanager
 def recorded_log() -> Iterator[ServiceLog]:
-    """Keep what is logged, every level of it."""
+    """Keep what is logged, every level of it, and what libraries warn of."""
     written = StringIO()
+    libraries = logging.StreamHandler(written)
+    libraries.setFormatter(LibraryFormatter())
+    logging.getLogger().addHandler(libraries)
     structlog.configure(
         processors=PROCESSORS, logger_factory=structlog.WriteLoggerFactory(file=written)
     )
@@ -39,3 +43,4 @@ def recorded_log() -> Iterator[ServiceLog]:
         yield ServiceLog(written)
     finally:
         structlog.reset_defaults()
+        logging.getLogger().removeHandler(libraries)

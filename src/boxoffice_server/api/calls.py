@@ -9,9 +9,11 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 import grpc
 import structlog
+from google.protobuf.message import Message
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.registry import CollectorRegistry
 
+from boxoffice_server.api.card_numbers import refuse_card_numbers
 from boxoffice_server.api.context import Context
 from boxoffice_server.api.errors import DETAILS_KEY, to_status
 from boxoffice_server.domain.errors import BoxofficeError, Reason
@@ -99,9 +101,10 @@ class Calls(grpc.aio.ServerInterceptor):
     def _unary(self, method: str, inner: Any) -> Any:  # noqa: ANN401 -- grpc's own handler type
         seconds = self._metrics.seconds.labels(method)
 
-        async def call(request: object, context: Context) -> object:
+        async def call(request: Message, context: Context) -> object:
             started = time.perf_counter()
             async with self._around(method, "unary", context):
+                refuse_card_numbers(request)
                 # None without a deadline, which the published types leave out.
                 remaining = cast("float | None", context.time_remaining())
                 if remaining is not None and remaining <= MOST_SECONDS:
@@ -116,8 +119,9 @@ class Calls(grpc.aio.ServerInterceptor):
         return call
 
     def _streaming(self, method: str, inner: Any) -> Any:  # noqa: ANN401 -- grpc's own handler type
-        async def call(request: object, context: Context) -> None:
+        async def call(request: Message, context: Context) -> None:
             async with self._around(method, "stream", context):
+                refuse_card_numbers(request)
                 await inner(request, context)
 
         return call

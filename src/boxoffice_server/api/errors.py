@@ -18,6 +18,7 @@ STATUS_CODES: dict[Reason, StatusCode] = {
     Reason.REQUEST_ID_REUSED: StatusCode.ALREADY_EXISTS,
     Reason.IN_PROGRESS: StatusCode.ABORTED,
     Reason.ETAG_MISMATCH: StatusCode.ABORTED,
+    Reason.CARD_NUMBER_REFUSED: StatusCode.INVALID_ARGUMENT,
     Reason.PRODUCT_NOT_FOUND: StatusCode.NOT_FOUND,
     Reason.PRODUCT_DELETED: StatusCode.FAILED_PRECONDITION,
     Reason.CURRENCY_NOT_PRICED: StatusCode.INVALID_ARGUMENT,

@@ -51,6 +51,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ABORTED. The resource has changed since the etag was read. Read it and decide again.
     Example: `{"reason":"ETAG_MISMATCH","domain":"boxoffice","metadata":{"etag":"3"}}`
     """
+    ERROR_REASON_CARD_NUMBER_REFUSED: _ErrorReason.ValueType  # 7
+    """INVALID_ARGUMENT. A text or a number of the request holds what looks like a card number: 13 to
+    19 digits with a right check digit. No RPC takes one, and nothing of it was kept or logged: card
+    data goes from the customer's device to Stripe only. A google.rpc.BadRequest names each field,
+    as far as they fit into an answer. Example: `{"reason":"CARD_NUMBER_REFUSED","domain":"boxoffice"}`
+    """
     ERROR_REASON_PRODUCT_NOT_FOUND: _ErrorReason.ValueType  # 10
     """NOT_FOUND. There is no such product, or it was deleted.
     Example: `{"reason":"PRODUCT_NOT_FOUND","domain":"boxoffice","metadata":{"product_id":"prd_…"}}`
@@ -273,6 +279,12 @@ the same request again. Example: `{"reason":"IN_PROGRESS","domain":"boxoffice",
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 6
 """ABORTED. The resource has changed since the etag was read. Read it and decide again.
 Example: `{"reason":"ETAG_MISMATCH","domain":"boxoffice","metadata":{"etag":"3"}}`
+"""
+ERROR_REASON_CARD_NUMBER_REFUSED: ErrorReason.ValueType  # 7
+"""INVALID_ARGUMENT. A text or a number of the request holds what looks like a card number: 13 to
+19 digits with a right check digit. No RPC takes one, and nothing of it was kept or logged: card
+data goes from the customer's device to Stripe only. A google.rpc.BadRequest names each field,
+as far as they fit into an answer. Example: `{"reason":"CARD_NUMBER_REFUSED","domain":"boxoffice"}`
 """
 ERROR_REASON_PRODUCT_NOT_FOUND: ErrorReason.ValueType  # 10
 """NOT_FOUND. There is no such product, or it was deleted.
