@@ -153,14 +153,10 @@ def _charge_entry(charge: JsonObject) -> BookEntry | None:
 def _given_back(charge: JsonObject) -> int:
     """Tell how much of the money that a charge took has gone back.
 
-    Stripe counts as refunded what was held and is not captured as well
-    (https://docs.stripe.com/api/charges/capture).
+    What was held and let go of is no refund since 2025-03-31.basil
+    (https://docs.stripe.com/changelog/basil).
     """
-    if not charge.fields or not charge.flag("captured"):
-        return 0
-    refunded = charge.integer("amount_refunded")
-    released = charge.integer("amount") - charge.integer("amount_captured")
-    return refunded - released if refunded >= released else refunded
+    return charge.count("amount_refunded") or 0 if charge.fields else 0
 
 
 def _missed(event: JsonObject) -> VerifiedNotification | None:
