@@ -1,8 +1,10 @@
 """What the tests ask the gateway for, and what Stripe may answer instead."""
 
 import asyncio
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import pytest
 
@@ -19,11 +21,16 @@ from boxoffice_server.domain.payment import (
 )
 from boxoffice_server.domain.refund import Refund, RefundReason, RefundStatus
 from boxoffice_server.ports import ChargeRequest, IntentRequest, SetupRequest
+from boxoffice_server.vendors.stripe.books import StripeBooks
 from boxoffice_server.vendors.stripe.client import Patience
+from boxoffice_server.vendors.stripe.gateway import StripeGateway
+from boxoffice_server.vendors.stripe.methods import StripeMethods
 from tests.vendors.stripe.fake_stripe import (
     Reply,
     stripe_error,
 )
+
+T = TypeVar("T")
 
 KEY = "sk_test_boxoffice_gateway"
 
@@ -121,9 +128,23 @@ DECLINED = Reply(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """All that is asked of Stripe, over one connection."""
+
+    gateway: StripeGateway
+    methods: StripeMethods
+    books: StripeBooks
+
+
 async def refusal(work: object) -> BoxofficeError:
     """Await a call that must be refused, and answer how."""
     assert asyncio.iscoroutine(work)
     with pytest.raises(BoxofficeError) as caught:
         await work
     return caught.value
+
+
+async def read_all(pages: AsyncIterator[list[T]]) -> list[T]:
+    """Read all pages of the books."""
+    return [entry async for page in pages for entry in page]

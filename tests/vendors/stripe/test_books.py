@@ -1,9 +1,7 @@
 """Stripe's books: what is read of them, page by page."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,7 +13,14 @@ from boxoffice_server.domain.payment import PaymentStatus
 from boxoffice_server.domain.refund import DisputeStatus, RefundStatus
 from boxoffice_server.ports import ChargeAnswer, IntentAnswer
 from boxoffice_server.vendors.stripe.books import StripeBooks
-from tests.vendors.stripe.calls import ATTEMPTS, SERVER_ERROR, TOO_MANY, WRONG_KEY, refusal
+from tests.vendors.stripe.calls import (
+    ATTEMPTS,
+    SERVER_ERROR,
+    TOO_MANY,
+    WRONG_KEY,
+    read_all,
+    refusal,
+)
 from tests.vendors.stripe.events import DISPUTE, INTENT, event, source
 from tests.vendors.stripe.fake_stripe import (
     CREATED,
@@ -27,14 +32,8 @@ from tests.vendors.stripe.fake_stripe import (
     refund_body,
 )
 
-T = TypeVar("T")
 BEGAN = datetime.fromtimestamp(CREATED, UTC)
 OURS = {"boxoffice_payment_id": "pay_1"}
-
-
-async def read(pages: AsyncIterator[list[T]]) -> list[T]:
-    """Read all pages."""
-    return [entry async for page in pages for entry in page]
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +56,7 @@ async def test_payments_are_intents_and_then_charges_without_one(
         charge_body("ch_2", payment_intent="pi_1"),
         charge_body("ch_1", metadata=OURS),
     ]
-    entries = await read(books.payments(BEGAN))
+    entries = await read_all(books.payments(BEGAN))
     assert [(each.stripe_id, each.payment_id) for each in entries] == [
         ("pi_2", ""),
         ("pi_1", "pay_1"),
@@ -109,7 +108,7 @@ async def test_an_intent_is_booked_in_our_words(
     stripe.lists["/v1/payment_intents"] = [
         intent_body("pi_1", **(intent | {"latest_charge": latest}))
     ]
-    (entry,) = await read(books.payments(BEGAN))
+    (entry,) = await read_all(books.payments(BEGAN))
     assert (entry.status, entry.captured, entry.refunded) == expected
     assert entry.amount == Money(amount=1250, currency="eur")
     assert entry.create_time == BEGAN
@@ -141,7 +140,7 @@ async def test_a_legacy_charge_is_booked_in_our_words(
 ) -> None:
     """By its own status."""
     stripe.lists["/v1/charges"] = [charge_body("ch_1", **fields)]
-    (entry,) = await read(books.payments(BEGAN))
+    (entry,) = await read_all(books.payments(BEGAN))
     assert (entry.status, entry.captured, entry.refunded) == expected
     assert isinstance(entry.answer, ChargeAnswer)
 
@@ -152,7 +151,7 @@ async def test_refunds_are_read(books: StripeBooks, stripe: FakeStripe) -> None:
         refund_body("re_2", reason="expired_uncaptured_charge"),
         refund_body("re_1"),
     ]
-    (news,) = await read(books.refunds(BEGAN))
+    (news,) = await read_all(books.refunds(BEGAN))
     assert (news.stripe_refund_id, news.status) == ("re_1", RefundStatus.SUCCEEDED)
     assert news.event_time == BEGAN
 
@@ -160,7 +159,7 @@ async def test_refunds_are_read(books: StripeBooks, stripe: FakeStripe) -> None:
 async def test_disputes_are_read(books: StripeBooks, stripe: FakeStripe) -> None:
     """With what they are about, and by when to answer."""
     stripe.lists["/v1/disputes"] = [DISPUTE | {"created": CREATED}]
-    (news,) = await read(books.disputes(BEGAN))
+    (news,) = await read_all(books.disputes(BEGAN))
     assert (news.stripe_dispute_id, news.status) == ("du_1", DisputeStatus.NEEDS_RESPONSE)
     assert (news.stripe_payment_intent_id, news.stripe_charge_id) == ("pi_1", "ch_1")
     assert (news.event_time, news.create_time) == (BEGAN, BEGAN)
@@ -176,7 +175,7 @@ async def test_what_was_not_delivered_is_read_as_if_it_had_been(
         event("payment_intent.succeeded", told, id="evt_3", created=CREATED + 1),
         event("customer.created", {"object": "customer", "id": "cus_1"}, created=CREATED),
     ]
-    (missed,) = await read(books.missed(BEGAN))
+    (missed,) = await read_all(books.missed(BEGAN))
     assert dict(stripe.received[0].form) == {
         "created[gte]": str(CREATED),
         "delivery_success": "false",
@@ -198,7 +197,7 @@ async def test_an_entry_that_can_not_be_read_hides_no_other(
     """It is left out, and the log shows an error."""
     stripe.lists["/v1/disputes"] = [DISPUTE | {"id": "du_2", "status": "new"}, DISPUTE]
     with capture_logs() as logs:
-        (news,) = await read(books.disputes(BEGAN))
+        (news,) = await read_all(books.disputes(BEGAN))
     assert news.stripe_dispute_id == "du_1"
     (error,) = [entry for entry in logs if entry["log_level"] == "error"]
     assert error["stripe_id"] == "du_2"
@@ -216,7 +215,7 @@ async def test_a_page_that_fails_is_asked_for_again(
     pages = books.refunds(BEGAN)
     first = await anext(pages)
     stripe.script = [step]
-    assert [each.stripe_refund_id for each in first + await read(pages)] == ["re_2", "re_1"]
+    assert [each.stripe_refund_id for each in first + await read_all(pages)] == ["re_2", "re_1"]
     assert [dict(sent.form).get("starting_after") for sent in stripe.received] == [
         None,
         "re_2",
@@ -240,5 +239,5 @@ async def test_books_that_can_not_be_read_are_told_so(
 ) -> None:
     """Reading changes nothing at Stripe, so whoever asks may come back."""
     stripe.script = steps
-    error = await refusal(read(books.refunds(BEGAN)))
+    error = await refusal(read_all(books.refunds(BEGAN)))
     assert error.reason is Reason.VENDOR_UNAVAILABLE

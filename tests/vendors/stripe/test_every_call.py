@@ -1,14 +1,12 @@
 """What holds for every call: faults of the line and refusals mean the same whatever is asked."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
 from boxoffice_server.domain.errors import Reason
 from boxoffice_server.ports import KeySpentError
-from boxoffice_server.vendors.stripe.gateway import StripeGateway
-from boxoffice_server.vendors.stripe.methods import StripeMethods
 from tests.vendors.stripe.calls import (
     ATTEMPTS,
     CHARGE,
@@ -25,19 +23,12 @@ from tests.vendors.stripe.calls import (
     TOO_MANY,
     TOO_SMALL,
     WRONG_KEY,
+    Doors,
     refusal,
 )
 from tests.vendors.stripe.fake_stripe import FakeStripe, Fault, Reply
 
 KEY = "opn_1-1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doors:
-    """Both ways to ask."""
-
-    gateway: StripeGateway
-    methods: StripeMethods
 
 
 Ask = Callable[[Doors], Awaitable[object]]
@@ -66,12 +57,6 @@ READS: dict[str, Ask] = {
 writes = pytest.mark.parametrize("ask", WRITES.values(), ids=WRITES)
 reads = pytest.mark.parametrize("ask", READS.values(), ids=READS)
 calls = pytest.mark.parametrize("ask", (WRITES | READS).values(), ids=WRITES | READS)
-
-
-@pytest.fixture
-def doors(gateway: StripeGateway, methods: StripeMethods) -> Doors:
-    """Both ways to ask, over one connection."""
-    return Doors(gateway=gateway, methods=methods)
 
 
 @writes
