@@ -82,15 +82,15 @@ async def test_payments_are_intents_and_then_charges_without_one(
             {"amount_refunded": 300},
             (PaymentStatus.COMPLETE, 1250, 300),
         ),
-        # Of 1250 held, 900 were taken, and 100 of these given back.
+        # Of 1250 held, 900 were taken and 350 let go of, and 100 were given back.
         (
             {"status": "succeeded", "amount_received": 900},
-            {"amount_captured": 900, "amount_refunded": 450},
+            {"amount_captured": 900, "amount_refunded": 100},
             (PaymentStatus.COMPLETE, 900, 100),
         ),
         (
             {"status": "canceled"},
-            {"captured": False, "amount_captured": 0, "amount_refunded": 1250},
+            {"captured": False, "amount_captured": 0, "amount_refunded": 0},
             (PaymentStatus.CANCELLED, 0, 0),
         ),
     ],
