@@ -308,6 +308,7 @@ def test_a_kept_notification_is_read_as_it_was() -> None:
         state=NotificationState.PARKED,
         order_id="",
         payment_id="",
+        related_id="",
         body=verified.body,
     )
     assert source.tidings(kept) == source.tidings(verified)
