@@ -1,0 +1,93 @@
+"""What the service needs of the world: its store, its vendors and its clock.
+
+Each Protocol is implemented by one adapter and chosen in `app.py`. The adapters don't repeat what
+is said here.
+"""
+
+from boxoffice_server.ports.clock import (
+    Clock,
+)
+from boxoffice_server.ports.filters import (
+    DisputeFilter,
+    MethodFilter,
+    NotificationFilter,
+    Operation,
+    OperationKey,
+    OrderFilter,
+    PaymentFilter,
+    RefundFilter,
+    TaskFilter,
+)
+from boxoffice_server.ports.store import (
+    CustomerRepository,
+    DisputeRepository,
+    FrameSource,
+    LogEvent,
+    LogRepository,
+    NotificationRepository,
+    OperationRepository,
+    OrderRepository,
+    PaymentMethodRepository,
+    PaymentRepository,
+    ProductRepository,
+    RefundRepository,
+    Repository,
+    Store,
+    TaskRepository,
+)
+from boxoffice_server.ports.vendors import (
+    BookEntry,
+    ChargeAnswer,
+    ChargeRequest,
+    IntentAnswer,
+    IntentRequest,
+    KeySpentError,
+    MethodGateway,
+    NotificationSource,
+    PaymentGateway,
+    SetupAnswer,
+    SetupRequest,
+    SourceAnswer,
+    VendorBooks,
+)
+
+__all__ = [
+    "BookEntry",
+    "ChargeAnswer",
+    "ChargeRequest",
+    "Clock",
+    "CustomerRepository",
+    "DisputeFilter",
+    "DisputeRepository",
+    "FrameSource",
+    "IntentAnswer",
+    "IntentRequest",
+    "KeySpentError",
+    "LogEvent",
+    "LogRepository",
+    "MethodFilter",
+    "MethodGateway",
+    "NotificationFilter",
+    "NotificationRepository",
+    "NotificationSource",
+    "Operation",
+    "OperationKey",
+    "OperationRepository",
+    "OrderFilter",
+    "OrderRepository",
+    "PaymentFilter",
+    "PaymentGateway",
+    "PaymentMethodRepository",
+    "PaymentRepository",
+    "ProductRepository",
+    "RefundFilter",
+    "RefundRepository",
+    "Repository",
+    "SetupAnswer",
+    "SetupRequest",
+    "SourceAnswer",
+    "Store",
+    "TaskFilter",
+    "TaskRepository",
+    "VendorBooks",
+]
