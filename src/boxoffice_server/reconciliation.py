@@ -1,17 +1,20 @@
 """Compares our books of payments with the vendor's, and repairs ours when told to.
 
-Reads both and moves no money. What differs is compared once more under the payment's lock before it
-is told, for both books go on while they are read.
+Reads both and moves no money.
 """
 
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from functools import partial
 from typing import assert_never
 
+from boxoffice_server.domain.books import (
+    Comparison,
+    Difference,
+    DifferenceCause,
+    DifferenceKind,
+)
 from boxoffice_server.domain.ids import Prefix, hashed_id
 from boxoffice_server.domain.notification import NotificationState
 from boxoffice_server.domain.payment import ENDED, Payment, PaymentStatus, PendingReason
@@ -32,68 +35,17 @@ from boxoffice_server.ports import (
 from boxoffice_server.settlement import Settlement, lock
 
 PAGE = 200
-
-
-class DifferenceKind(StrEnum):
-    """What differs."""
-
-    MISSING_HERE = "missing_here"
-    MISSING_AT_STRIPE = "missing_at_stripe"
-    STATUS = "status"
-    AMOUNT = "amount"
-    UNKNOWN_HERE = "unknown_here"
-
-
-class DifferenceCause(StrEnum):
-    """Where a difference comes from."""
-
-    NOTIFICATION_MISSED = "notification_missed"
-    NOTIFICATION_NOT_APPLIED = "notification_not_applied"
-    OUTCOME_UNKNOWN = "outcome_unknown"
-    UNEXPLAINED = "unexplained"
+# How far each step has come when it ends; the vendor's payments are most of the work.
+_PAYMENTS_DONE, _REFUNDS_DONE, _DISPUTES_DONE = 0.6, 0.7, 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """One thing about which the two books say different things."""
+class _Finding:
+    """A difference, how to see whether it is still there, and how to mend it."""
 
-    kind: DifferenceKind
-    cause: DifferenceCause
-    payment_id: str
-    stripe_id: str
-    ours: str
-    theirs: str
-    repaired: bool = False
-
-
-@dataclass(slots=True)
-class Sums:
-    """What both books have in one currency, in its minor unit."""
-
-    our_captured: int = 0
-    stripe_captured: int = 0
-    our_refunded: int = 0
-    stripe_refunded: int = 0
-
-
-@dataclass(slots=True)
-class Comparison:
-    """How far a comparison is, and what it has found. `differences` are those since last told."""
-
-    differences: list[Difference] = field(default_factory=list)
-    compared: int = 0
-    foreign: int = 0
-    found: int = 0
-    repaired: int = 0
-    progress: float = 0.0
-    sums: dict[str, Sums] = field(default_factory=lambda: defaultdict(Sums))
-    done: bool = False
-
-    def add(self, difference: Difference) -> None:
-        """Note a difference."""
-        self.differences.append(difference)
-        self.found += 1
-        self.repaired += difference.repaired
+    difference: Difference
+    differs: Callable[[Repository], bool]
+    mend: Callable[[Repository], None]
 
 
 class Reconciliation:
@@ -119,106 +71,44 @@ class Reconciliation:
 
         Whoever reads it takes the differences out. The last one is `done` and has the sums.
         """
-        told = Comparison()
-        began = self._clock.now()
-        seen: dict[str, BookEntry] = {}
-        steps = (
-            self._take_missed(since) if repair else None,
-            self._their_payments(told, since, began, seen, repair=repair),
-            self._what_went_back(told, since, repair=repair),
-            self._our_payments(told, since, began, seen),
-        )
-        for step in steps:
-            if step is not None:
-                async for _ in step:
-                    yield told
-        told.progress, told.done = 1.0, True
-        yield told
+        run = _Run(self, since=since, began=self._clock.now(), repair=repair)
+        for step in (run.their_payments(), run.what_went_back(), run.our_payments()):
+            async for _ in step:
+                yield run.told
+        run.told.progress, run.told.done = 1.0, True
+        yield run.told
 
-    async def _take_missed(self, since: datetime) -> AsyncIterator[None]:
-        """Take in the notifications that the vendor could not deliver."""
-        async for page in self._books.missed(since):
-            for notification in page:
-                await self._intake.take(notification)
-            yield
+    # -- what differs -----------------------------------------------------------------------------
 
-    async def _their_payments(
-        self,
-        told: Comparison,
-        since: datetime,
-        began: datetime,
-        seen: dict[str, BookEntry],
-        *,
-        repair: bool,
-    ) -> AsyncIterator[None]:
-        """Compare what the vendor has with ours."""
-        async for entries in self._books.payments(since):
-            for entry in entries:
-                seen[entry.stripe_id] = entry
-                await self._compare_payment(told, entry, repair=repair)
-            # The payments are most of the work.
-            told.progress = _share(entries, since, began) * 0.6
-            yield
-
-    async def _what_went_back(
-        self, told: Comparison, since: datetime, *, repair: bool
-    ) -> AsyncIterator[None]:
-        """Compare refunds and disputes."""
-        async for refunds in self._books.refunds(since):
-            for news in refunds:
-                await self._compare_refund(told, news, repair=repair)
-            yield
-        told.progress = 0.7
-        async for disputes in self._books.disputes(since):
-            for each in disputes:
-                await self._compare_dispute(told, each, repair=repair)
-            yield
-        told.progress = 0.8
-
-    async def _compare_payment(self, told: Comparison, entry: BookEntry, *, repair: bool) -> None:
-        told.compared += 1
-        payment = await self._store.read(lambda repo: _ours(repo, entry))
+    async def payment(self, told: Comparison, entry: BookEntry) -> _Finding | None:
+        """Compare an entry of the vendor's with our payment."""
+        payment = await self._store.read(partial(_ours, entry=entry))
         if payment is None:
             if not entry.payment_id:
                 told.foreign += 1
-                return
-            told.add(
-                Difference(
-                    kind=DifferenceKind.MISSING_HERE,
-                    cause=DifferenceCause.UNEXPLAINED,
-                    payment_id=entry.payment_id,
-                    stripe_id=entry.stripe_id,
-                    ours="no such payment",
-                    theirs=_told(entry.status, entry.captured),
-                )
-            )
-            return
+                return None
+            told.add(_missing_here(entry))
+            return None
         if not _differs(payment, entry):
-            return
-        cause = await self._cause(payment, entry.stripe_id, payment.stripe_charge_id)
-        repaired = False
-        if repair:
-            await self._store.write(lambda repo: self._settle(repo, payment.id, entry))
-            mended = await self._store.read(lambda repo: repo.payments.get(payment.id))
-            repaired = mended is not None and not _differs(mended, entry)
-        amounts = payment.captured != entry.captured
-        told.add(
-            Difference(
-                kind=DifferenceKind.AMOUNT
-                if amounts and payment.state.status is entry.status
-                else DifferenceKind.STATUS,
-                cause=cause,
-                payment_id=payment.id,
-                stripe_id=entry.stripe_id,
-                ours=_told(payment.state.status, payment.captured),
-                theirs=_told(entry.status, entry.captured),
-                repaired=repaired,
-            )
+            return None
+        same_status = payment.state.status is entry.status
+        difference = Difference(
+            kind=DifferenceKind.AMOUNT if same_status else DifferenceKind.STATUS,
+            cause=await self._cause(payment, entry.stripe_id, payment.stripe_charge_id),
+            payment_id=payment.id,
+            stripe_id=entry.stripe_id,
+            ours=_told(payment.state.status, payment.captured),
+            theirs=_told(entry.status, entry.captured),
+        )
+        return _Finding(
+            difference=difference,
+            differs=lambda repo: _differs(_read(repo, payment.id), entry),
+            mend=lambda repo: self._settle(repo, payment.id, entry),
         )
 
     def _settle(self, repo: Repository, payment_id: str, entry: BookEntry) -> None:
         """Record what the vendor's books say about a payment of ours, as of now."""
-        now = self._clock.now().replace(microsecond=0)
+        now = self._now()
         read = f"{entry.answer.fact.id}:{int(now.timestamp())}"
         fact = replace(entry.answer.fact, id=read, event_time=now)
         match entry.answer:
@@ -231,106 +121,45 @@ class Reconciliation:
             case _:
                 assert_never(entry.answer)
 
-    async def _compare_refund(self, told: Comparison, news: RefundNews, *, repair: bool) -> None:
-        told.compared += 1
-
-        def look(repo: Repository) -> tuple[Payment | None, str]:
-            payment = _of(repo, news)
-            known = repo.refunds.by_stripe_id(news.stripe_refund_id)
-            return payment, "" if known is None else known.status
-
-        payment, ours = await self._store.read(look)
+    async def went_back(self, told: Comparison, news: RefundNews | DisputeNews) -> _Finding | None:
+        """Compare a refund or a dispute of the vendor's with ours."""
+        payment, ours = await self._store.read(
+            lambda repo: (_payment_of(repo, news), _known_status(repo, news))
+        )
         if payment is None:
             told.foreign += 1
-            return
+            return None
         if ours == news.status:
-            return
-        cause = await self._cause(payment, news.stripe_refund_id)
-
-        def hear(repo: Repository) -> None:
-            locked = lock(repo, payment.id)
-            if locked is not None:
-                now = self._clock.now().replace(microsecond=0)
-                self._settlement.hear_refund(repo, locked, replace(news, event_time=now))
-
-        repaired = False
-        if repair:
-            await self._store.write(hear)
-            repaired = (await self._store.read(look))[1] == news.status
-        told.add(
-            Difference(
-                kind=DifferenceKind.STATUS if ours else DifferenceKind.UNKNOWN_HERE,
-                cause=cause,
-                payment_id=payment.id,
-                stripe_id=news.stripe_refund_id,
-                ours=ours or "no such refund",
-                theirs=f"{news.status} {news.amount.amount}",
-                repaired=repaired,
-            )
+            return None
+        stripe_id = _stripe_id(news)
+        difference = Difference(
+            kind=DifferenceKind.STATUS if ours else DifferenceKind.UNKNOWN_HERE,
+            cause=await self._cause(payment, stripe_id),
+            payment_id=payment.id,
+            stripe_id=stripe_id,
+            ours=ours or "nothing of it",
+            theirs=f"{news.status} {news.amount.amount}",
+        )
+        return _Finding(
+            difference=difference,
+            differs=lambda repo: _known_status(repo, news) != news.status,
+            mend=lambda repo: self._hear(repo, payment.id, news),
         )
 
-    async def _compare_dispute(self, told: Comparison, news: DisputeNews, *, repair: bool) -> None:
-        told.compared += 1
-        dispute_id = hashed_id(Prefix.DISPUTE, news.stripe_dispute_id)
-
-        def look(repo: Repository) -> tuple[Payment | None, str]:
-            known = repo.disputes.get(dispute_id)
-            return _of(repo, news), "" if known is None else known.status
-
-        payment, ours = await self._store.read(look)
-        if payment is None:
-            told.foreign += 1
-            return
-        if ours == news.status:
-            return
-        cause = await self._cause(payment, news.stripe_dispute_id)
-
-        def hear(repo: Repository) -> None:
-            locked = lock(repo, payment.id)
-            if locked is not None:
-                now = self._clock.now().replace(microsecond=0)
-                self._settlement.hear_dispute(repo, locked, replace(news, event_time=now))
-
-        repaired = False
-        if repair:
-            await self._store.write(hear)
-            repaired = (await self._store.read(look))[1] == news.status
-        told.add(
-            Difference(
-                kind=DifferenceKind.STATUS if ours else DifferenceKind.UNKNOWN_HERE,
-                cause=cause,
-                payment_id=payment.id,
-                stripe_id=news.stripe_dispute_id,
-                ours=ours or "no such dispute",
-                theirs=f"{news.status} {news.amount.amount}",
-                repaired=repaired,
-            )
-        )
-
-    async def _our_payments(
-        self, told: Comparison, since: datetime, began: datetime, seen: dict[str, BookEntry]
-    ) -> AsyncIterator[None]:
-        """Look for what only we have, and add up both books over the payments of ours."""
-        wanted = PaymentFilter(from_time=since, until_time=began)
-        before = ""
-        while True:
-            page = await self._store.read(partial(_page, wanted=wanted, before=before))
-            for payment in page:
-                told.compared += 1
-                named = payment.stripe_payment_intent_id or payment.stripe_charge_id
-                entry = seen.get(named) if named else None
-                sums = told.sums[payment.amount.currency]
-                sums.our_captured += payment.captured
-                sums.our_refunded += payment.refunded
-                if entry is not None:
-                    sums.stripe_captured += entry.captured
-                    sums.stripe_refunded += entry.refunded
-                elif named or payment.state.pending_reason is PendingReason.OUTCOME_UNKNOWN:
-                    told.add(_missing_at_stripe(payment, named))
-            yield
-            if len(page) < PAGE:
-                return
-            before = page[-1].id
+    def _hear(self, repo: Repository, payment_id: str, news: RefundNews | DisputeNews) -> None:
+        """Record what the vendor's books say about a refund or a dispute, as of now."""
+        locked = lock(repo, payment_id)
+        if locked is None:
+            raise AssertionError(f"payment {payment_id} is gone")
+        match news:
+            case RefundNews():
+                read = replace(news, event_time=self._now())
+                self._settlement.hear_refund(repo, locked, read)
+            case DisputeNews():
+                told = replace(news, event_time=self._now())
+                self._settlement.hear_dispute(repo, locked, told)
+            case _:
+                assert_never(news)
 
     async def _cause(self, payment: Payment, *stripe_ids: str) -> DifferenceCause:
         """Tell where a difference about a payment comes from."""
@@ -340,37 +169,163 @@ class Reconciliation:
         def look(repo: Repository) -> DifferenceCause:
             if repo.operations.unsettled_on(payment.id):
                 return DifferenceCause.OUTCOME_UNKNOWN
-            states = [
+            states = {
                 each.state
                 for stripe_id in filter(None, stripe_ids)
                 for each in repo.notifications.about(stripe_id)
-            ]
-            left = {NotificationState.PARKED, NotificationState.UNRELATED}
-            if left & set(states):
+            }
+            if states & {NotificationState.PARKED, NotificationState.UNRELATED}:
                 return DifferenceCause.NOTIFICATION_NOT_APPLIED
             return DifferenceCause.NOTIFICATION_MISSED
 
         return await self._store.read(look)
 
+    # -- repairs ----------------------------------------------------------------------------------
 
-def _page(repo: Repository, *, wanted: PaymentFilter, before: str) -> list[Payment]:
-    return repo.payments.find(wanted, before_id=before, limit=PAGE)
+    async def mend(self, finding: _Finding) -> Difference:
+        """Mend a difference, if it is still there; answers it, and whether it is gone."""
+        if await self._store.read(finding.differs):
+            await self._store.write(finding.mend)
+        gone = not await self._store.read(finding.differs)
+        return replace(finding.difference, repaired=gone)
+
+    async def take_missed(self, since: datetime) -> None:
+        """Take in the notifications that the vendor could not deliver."""
+        async for page in self._books.missed(since):
+            for notification in page:
+                await self._intake.take(notification)
+
+    def _now(self) -> datetime:
+        """Tell the time as the vendor does, in whole seconds."""
+        return self._clock.now().replace(microsecond=0)
+
+    @property
+    def books(self) -> VendorBooks:
+        """The vendor's books."""
+        return self._books
+
+    async def our_page(self, wanted: PaymentFilter, before_id: str) -> list[Payment]:
+        """Read a page of our payments."""
+        return await self._store.read(
+            lambda repo: repo.payments.find(wanted, before_id=before_id, limit=PAGE)
+        )
 
 
-def _ours(repo: Repository, entry: BookEntry) -> Payment | None:
+class _Run:
+    """One comparison under way. Each step is a generator that yields after every page."""
+
+    def __init__(
+        self, books: Reconciliation, *, since: datetime, began: datetime, repair: bool
+    ) -> None:
+        self.told = Comparison()
+        self._all = books
+        self._since = since
+        self._began = began
+        self._repair = repair
+        self._took_missed = False
+        self._seen: dict[str, BookEntry] = {}
+
+    async def their_payments(self) -> AsyncIterator[None]:
+        """Compare the vendor's payments with ours."""
+        async for entries in self._all.books.payments(self._since):
+            for entry in entries:
+                self._seen[entry.stripe_id] = entry
+                self.told.compared += 1
+                await self._add(await self._all.payment(self.told, entry))
+            share = _share(entries, self._since, self._began) * _PAYMENTS_DONE
+            self.told.progress = max(self.told.progress, share)
+            yield
+        self.told.progress = _PAYMENTS_DONE
+
+    async def what_went_back(self) -> AsyncIterator[None]:
+        """Compare refunds and disputes."""
+        async for refunds in self._all.books.refunds(self._since):
+            for news in refunds:
+                self.told.compared += 1
+                await self._add(await self._all.went_back(self.told, news))
+            yield
+        self.told.progress = _REFUNDS_DONE
+        async for disputes in self._all.books.disputes(self._since):
+            for each in disputes:
+                self.told.compared += 1
+                await self._add(await self._all.went_back(self.told, each))
+            yield
+        self.told.progress = _DISPUTES_DONE
+
+    async def our_payments(self) -> AsyncIterator[None]:
+        """Look for what only we have, and add up both books over the payments of ours."""
+        wanted = PaymentFilter(from_time=self._since, until_time=self._began)
+        page = await self._all.our_page(wanted, "")
+        while page:
+            for payment in page:
+                self._count(payment)
+            yield
+            page = await self._all.our_page(wanted, page[-1].id)
+
+    def _count(self, payment: Payment) -> None:
+        self.told.compared += 1
+        named = payment.stripe_payment_intent_id or payment.stripe_charge_id
+        entry = self._seen.get(named) if named else None
+        sums = self.told.sums[payment.amount.currency]
+        sums.our_captured += payment.captured
+        sums.our_refunded += payment.refunded
+        if entry is not None:
+            sums.stripe_captured += entry.captured
+            sums.stripe_refunded += entry.refunded
+        elif named or payment.state.pending_reason is PendingReason.OUTCOME_UNKNOWN:
+            self.told.add(_missing_at_stripe(payment, named))
+
+    async def _add(self, finding: _Finding | None) -> None:
+        if finding is None:
+            return
+        if not self._repair:
+            self.told.add(finding.difference)
+            return
+        if not self._took_missed:
+            # They may mend this and much else, with all that happened in between.
+            await self._all.take_missed(self._since)
+            self._took_missed = True
+        self.told.add(await self._all.mend(finding))
+
+
+def _read(repo: Repository, payment_id: str) -> Payment:
+    payment = repo.payments.get(payment_id)
+    if payment is None:
+        raise AssertionError(f"payment {payment_id} is gone")
+    return payment
+
+
+def _ours(repo: Repository, *, entry: BookEntry) -> Payment | None:
     payment = repo.payments.by_intent(entry.stripe_id) or repo.payments.by_charge(entry.stripe_id)
     if payment is None and entry.payment_id:
         payment = repo.payments.get(entry.payment_id)
     return payment if payment is not None and payment.amount == entry.amount else None
 
 
-def _of(repo: Repository, news: RefundNews | DisputeNews) -> Payment | None:
+def _payment_of(repo: Repository, news: RefundNews | DisputeNews) -> Payment | None:
     payment = None
     if news.stripe_payment_intent_id:
         payment = repo.payments.by_intent(news.stripe_payment_intent_id)
     if payment is None and news.stripe_charge_id:
         payment = repo.payments.by_charge(news.stripe_charge_id)
     return payment
+
+
+def _known_status(repo: Repository, news: RefundNews | DisputeNews) -> str:
+    """Tell the status that we have of a refund or a dispute; empty where we know of none."""
+    match news:
+        case RefundNews():
+            refund = repo.refunds.by_stripe_id(news.stripe_refund_id)
+            return "" if refund is None else refund.status
+        case DisputeNews():
+            dispute = repo.disputes.get(hashed_id(Prefix.DISPUTE, news.stripe_dispute_id))
+            return "" if dispute is None else dispute.status
+        case _:
+            assert_never(news)
+
+
+def _stripe_id(news: RefundNews | DisputeNews) -> str:
+    return news.stripe_refund_id if isinstance(news, RefundNews) else news.stripe_dispute_id
 
 
 def _differs(payment: Payment, entry: BookEntry) -> bool:
@@ -387,6 +342,17 @@ def _differs(payment: Payment, entry: BookEntry) -> bool:
     same = ours is theirs or (ours in waiting and theirs in waiting)
     known = bool(payment.stripe_payment_intent_id or payment.stripe_charge_id)
     return not same or payment.captured != entry.captured or not known
+
+
+def _missing_here(entry: BookEntry) -> Difference:
+    return Difference(
+        kind=DifferenceKind.MISSING_HERE,
+        cause=DifferenceCause.UNEXPLAINED,
+        payment_id=entry.payment_id,
+        stripe_id=entry.stripe_id,
+        ours="no such payment",
+        theirs=_told(entry.status, entry.captured),
+    )
 
 
 def _missing_at_stripe(payment: Payment, named: str) -> Difference:

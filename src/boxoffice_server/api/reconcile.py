@@ -4,9 +4,10 @@ from boxoffice.payments.v1 import payments_pb2 as pb
 from boxoffice.payments.v1 import reconciliation_pb2
 from boxoffice_server.api import convert
 from boxoffice_server.api.context import Context
+from boxoffice_server.domain.books import Comparison, Difference
 from boxoffice_server.domain.errors import invalid_field
 from boxoffice_server.domain.money import Money
-from boxoffice_server.reconciliation import Comparison, Difference, Reconciliation
+from boxoffice_server.reconciliation import Reconciliation
 
 MOST_DIFFERENCES = 500
 

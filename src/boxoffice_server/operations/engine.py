@@ -133,8 +133,8 @@ class Operations:
         """Do an operation, or find what became of it; answers it as it has ended.
 
         All of it runs in a task of the service's own, which goes on when the caller has left.
-        Raises REQUEST_ID_REUSED, IN_PROGRESS where another call is at work on it for longer than the wait,
-        and what `record` raises, after which nothing is kept; and what leaves it open:
+        Raises REQUEST_ID_REUSED, IN_PROGRESS where another call is at work on it for longer than
+        the wait, and what `record` raises, after which nothing is kept; and what leaves it open:
         VENDOR_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_UNAVAILABLE, or a fault.
         """
         return await self._own.run(self._run(started, record, answer, wait_seconds))
