@@ -10,6 +10,7 @@ from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
 from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
 from boxoffice.webhooks.v1.webhooks_pb2_grpc import WebhooksServiceStub
 from boxoffice_server.app import Timings
+from tests.support.desk import Desk
 from tests.support.postgres import PostgresServer
 from tests.support.service import (
     Account,
@@ -111,3 +112,9 @@ def payments(grpc_channel: grpc.Channel) -> PaymentsServiceStub:
 def webhooks(grpc_channel: grpc.Channel) -> WebhooksServiceStub:
     """Notifications."""
     return WebhooksServiceStub(grpc_channel)
+
+
+@pytest.fixture(scope="module")
+def desk(orders: OrdersServiceStub, payments: PaymentsServiceStub, account: Account) -> Desk:
+    """Where payments are made."""
+    return Desk(orders=orders, payments=payments, account=account)
