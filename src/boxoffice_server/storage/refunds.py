@@ -88,7 +88,7 @@ class SqlPaymentMethods:
         self._connection = connection
 
     def insert(self, method: PaymentMethod) -> bool:
-        return insert_if_absent(self._connection, payment_methods, from_method(method), "id")
+        return insert_if_absent(self._connection, payment_methods, from_method(method))
 
     def get(self, method_id: str, *, lock: bool = False) -> PaymentMethod | None:
         row = one_row(self._connection, payment_methods, lock=lock, id=method_id)

@@ -40,7 +40,8 @@ def insert_if_absent(
 ) -> bool:
     """Insert a row, unless one with the same key is there; tell whether it was inserted.
 
-    Waits for a concurrent transaction that has inserted the same key but not ended.
+    Without a key it is any of the table's keys: one that is not named here would be an error where
+    another transaction is at the same row. Waits for a concurrent transaction that has inserted the same key but not ended.
     """
     statement = insert_unless_there(connection.dialect.name, table, key)
     return connection.execute(statement, values).rowcount == 1
@@ -52,10 +53,10 @@ def insert_unless_there(dialect: str, table: Table, key: tuple[str, ...]) -> Ins
     if dialect == "postgresql":
         from sqlalchemy.dialects import postgresql  # noqa: PLC0415 -- not loaded for SQLite
 
-        return postgresql.insert(table).on_conflict_do_nothing(index_elements=key)
+        return postgresql.insert(table).on_conflict_do_nothing(index_elements=key or None)
     from sqlalchemy.dialects import sqlite  # noqa: PLC0415 -- not loaded for PostgreSQL
 
-    return sqlite.insert(table).on_conflict_do_nothing(index_elements=key)
+    return sqlite.insert(table).on_conflict_do_nothing(index_elements=key or None)
 
 
 def update_row(connection: Connection, table: Table, values: Mapping[str, Any], *key: str) -> None:
