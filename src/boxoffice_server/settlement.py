@@ -111,10 +111,8 @@ class Settlement:
         changed = self._derived(payment, known)
         if stripe_payment_intent_id and not payment.stripe_payment_intent_id:
             changed = replace(changed, stripe_payment_intent_id=stripe_payment_intent_id)
-        charged = any(fact.signal in _CHARGED for fact in added)
-        if stripe_charge_id and (charged or not payment.stripe_charge_id):
+        if stripe_charge_id and _names_charge(payment, added):
             changed = replace(changed, stripe_charge_id=stripe_charge_id)
-        if charged:
             _release(repo, payment, changed)
         return self._move(repo, locked, changed, known)
 
@@ -267,12 +265,24 @@ class Settlement:
             repo.tasks.update(replace(task, state=TaskState.WITHDRAWN))
 
 
+def _names_charge(payment: Payment, added: list[PaymentFact]) -> bool:
+    """Tell whether new facts name the charge that counts.
+
+    A late word about one that only held or awaited the money is none once money was taken.
+    """
+    signals = {fact.signal for fact in added}
+    return PaymentSignal.CAPTURED in signals or (bool(signals & _CHARGED) and not payment.captured)
+
+
 def _release(repo: Repository, known: Payment, learned: Payment) -> None:
-    """Have what was heard of money before it was known whose it is applied again."""
-    if learned.stripe_payment_intent_id != known.stripe_payment_intent_id:
-        repo.notifications.release(learned.stripe_payment_intent_id)
+    """Have what was heard of money before it was known whose it is applied again.
+
+    Only a charge has refunds and disputes, and each of them names its intent where there is one.
+    """
     if learned.stripe_charge_id != known.stripe_charge_id:
-        repo.notifications.release(learned.stripe_charge_id)
+        for stripe_id in (learned.stripe_payment_intent_id, learned.stripe_charge_id):
+            if stripe_id:
+                repo.notifications.release(stripe_id)
 
 
 def _steps(order: Order, status: OrderStatus, flow: PaymentFlow) -> list[OrderStatus]:
