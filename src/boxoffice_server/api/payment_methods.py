@@ -185,6 +185,9 @@ class PaymentMethodMethods:
 
         def record(repo: Repository, operation: Operation) -> SaveJob:
             del operation
+            known = repo.methods.get(method_id(named))
+            if known is not None and known.detach_time is not None:
+                raise method_not_found(named)
             customer = self._customers.keep(repo, request.user_id)
             return SaveJob(stripe_payment_method_id=named, customer=customer)
 
