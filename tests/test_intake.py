@@ -8,13 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from boxoffice_server import intake as intake_module
+from boxoffice_server.api.writes import encode_error
 from boxoffice_server.clock import BusinessClock
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.notification import Notification, NotificationState, Source
 from boxoffice_server.domain.order import Order, OrderStatus
 from boxoffice_server.intake import Delivered, Intake
+from boxoffice_server.operations.engine import Operations
 from boxoffice_server.ports import NotificationFilter, Repository, Store
+from boxoffice_server.settlement import Settlement
 from boxoffice_server.vendors.stripe.notifications import StripeNotificationSource
 from tests.storage.samples import a_payment, a_product, an_order
 from tests.support.logs import recorded_log
@@ -82,7 +84,16 @@ async def inbox(database_url: str) -> AsyncIterator[Inbox]:
         await store.write(sell)
         clock = BusinessClock()
         source = StripeNotificationSource(secrets=[WEBHOOK_SECRET], livemode=False, sandbox=True)
-        intake = Intake(store=store, clock=clock, sources={Source.STRIPE: source})
+        operations = Operations(
+            store=store, clock=clock, instance="me", is_alone=True, encode_error=encode_error
+        )
+        intake = Intake(
+            store=store,
+            clock=clock,
+            sources={Source.STRIPE: source},
+            settlement=Settlement(clock=clock),
+            operations=operations,
+        )
         yield Inbox(store=store, intake=intake, clock=clock, order=order)
 
 
@@ -91,6 +102,7 @@ async def test_kept_with_all_that_follows(inbox: Inbox) -> None:
     delivered = await inbox.take(inbox.about("succeeded"))
     assert delivered.notification.state is NotificationState.APPLIED
     assert delivered.notification.order_id == inbox.order.id
+    assert delivered.notification.payment_id == inbox.order.payment_id
     assert await inbox.kept() == [delivered.notification]
     assert await inbox.status() is OrderStatus.TASK_STARTED
 
@@ -103,7 +115,7 @@ async def test_fault_on_the_way_leaves_nothing(inbox: Inbox) -> None:
         raise RuntimeError("no settlement today")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intake_module, "settle", fail)
+        patch.setattr(Settlement, "settle", fail)
         with pytest.raises(RuntimeError):
             await inbox.take(event)
     assert await inbox.kept() == []

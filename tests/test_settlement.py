@@ -1,4 +1,4 @@
-"""Settlement: the one place where facts move an order, its payment and its task."""
+"""Settlement: the one place where facts move a payment, its order and its task."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -6,22 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from boxoffice_server.clock import BusinessClock
-from boxoffice_server.domain.order import Order, OrderStatus, created
-from boxoffice_server.domain.payment import (
-    FactOrigin,
-    PaymentFact,
-    PaymentSignal,
-    PaymentStatus,
-)
-from boxoffice_server.domain.stream import LogRecord, Token, TokenKind
-from boxoffice_server.domain.task import LeasePolicy, Task, TaskState, acknowledge, offer
-from boxoffice_server.ports import Repository, Store
-from boxoffice_server.settlement import Settled, settle
-from tests.storage.samples import a_payment, a_product, an_order
+from boxoffice_server.domain.notification import NotificationState
+from boxoffice_server.domain.order import OrderStatus
+from boxoffice_server.domain.payment import PaymentFlow, PaymentSignal, PaymentStatus
+from boxoffice_server.domain.stream import RecordKind
+from boxoffice_server.domain.task import TaskState
+from boxoffice_server.ports import Store
+from boxoffice_server.settlement import lock
+from tests.storage.samples import a_notification, a_payment, an_order, at, keep
+from tests.support.settling import CAPTURED, a_fact, sell
 from tests.support.stores import make_store
-
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -31,163 +25,232 @@ async def store(database_url: str) -> AsyncIterator[Store]:
         yield store
 
 
-def a_fact(signal: PaymentSignal, *, after: int = 1) -> PaymentFact:
-    """A fact that a notification told, so many seconds after the beginning."""
-    return PaymentFact(
-        id=f"evt_{signal}_{after}",
-        origin=FactOrigin.NOTIFICATION,
-        type=f"payment_intent.{signal}",
-        resource_type="payment_intent",
-        resource_id="pi_1",
-        event_time=NOW + timedelta(seconds=after),
-        signal=signal,
-    )
-
-
-CAPTURED = a_fact(PaymentSignal.CAPTURED, after=9)
-
-
-async def sell(store: Store, *, function: str = "") -> Order:
-    """Keep a new order with its payment, of which nothing is known yet."""
-    product = replace(a_product(), task_function_name=function)
-    order = replace(an_order(product=product), vendor_events=())
-    payment = a_payment()
-
-    def keep(repo: Repository) -> None:
-        repo.orders.insert(order)
-        repo.payments.insert(payment)
-        repo.log.append(created(order))
-
-    await store.write(keep)
-    return order
-
-
-async def settled(store: Store, order: Order, *facts: PaymentFact, intent: str = "") -> Settled:
-    """Settle an order with facts, as whoever learned them does."""
-
-    def body(repo: Repository) -> Settled:
-        locked = repo.orders.get(order.id, lock=True)
-        assert locked is not None
-        return settle(repo, locked, facts, clock=BusinessClock(), stripe_payment_intent_id=intent)
-
-    return await store.write(body)
-
-
-async def records_up_to(store: Store, token: Token | None) -> list[LogRecord]:
-    """Read the log up to a token, once that is numbered."""
-    assert token is not None
-    number: int | None = token.number
-    if token.kind is TokenKind.APPEND:
-        number = None
-        while number is None:
-            number = await store.read(lambda repo: repo.log.resolve(token.number))
-    records, _ = await store.read(lambda repo: repo.log.read(after=0, limit=100))
-    return [record for record in records if record.position <= (number or 0)]
-
-
-async def task_of(store: Store, order: Order) -> Task | None:
-    """The order's task as it is kept."""
-    return await store.read(lambda repo: repo.tasks.by_order(order.id))
-
-
 async def test_money_starts_an_order_without_a_function(store: Store) -> None:
-    """Two steps in one transaction, told next to each other; the token lies behind both."""
-    order = await sell(store)
-    result = await settled(store, order, CAPTURED)
+    """Two steps in one transaction, told next to each other, and then the payment's."""
+    sale = await sell(store)
+    result = await sale.settle(CAPTURED)
+    assert result.order is not None
     assert result.order.status is OrderStatus.TASK_STARTED
-    assert result.order.version == order.version + 2
+    assert result.order.version == 3
     assert result.payment.state.status is PaymentStatus.COMPLETE
     assert not result.revived
-    assert await task_of(store, order) is None
-    records = await records_up_to(store, result.token)
-    assert [record.status for record in records] == ["created", "paid", "task_started"]
-    assert records[1].group == records[2].group != records[0].group
-    assert await store.read(lambda repo: repo.orders.get(order.id)) == result.order
+    assert await sale.task() is None
+    records = await sale.told()
+    assert [(record.kind, record.status) for record in records] == [
+        (RecordKind.ORDER, "created"),
+        (RecordKind.ORDER, "paid"),
+        (RecordKind.ORDER, "task_started"),
+        (RecordKind.PAYMENT, "complete"),
+    ]
+    assert records[0].group != records[1].group
+    assert len({record.group for record in records[1:]}) == 1
+    assert await sale.order() == result.order
+    assert await store.read(lambda repo: repo.payments.get(sale.payment.id)) == result.payment
 
 
 async def test_money_leaves_an_order_with_a_function_to_a_worker(store: Store) -> None:
     """It is paid, and its one task waits from now on."""
-    order = await sell(store, function="ship")
-    result = await settled(store, order, CAPTURED)
+    sale = await sell(store, function="ship")
+    result = await sale.settle(CAPTURED)
+    assert result.order is not None
     assert result.order.status is OrderStatus.PAID
-    task = await task_of(store, order)
+    task = await sale.task()
     assert task is not None
     assert (task.state, task.attempts, task.lease_id) == (TaskState.PENDING, 0, "")
-    assert (task.function_name, task.priority) == ("ship", order.product.task_priority)
+    assert (task.function_name, task.priority) == ("ship", result.order.product.task_priority)
     assert task.available_time <= datetime.now(UTC)
-    again = await settled(store, order, a_fact(PaymentSignal.CAPTURED, after=10))
+    again = await sale.settle(a_fact(PaymentSignal.CAPTURED, after=10))
+    assert again.order is not None
     assert again.order.status is OrderStatus.PAID
-    assert await task_of(store, order) == task
+    assert await sale.task() == task
+
+
+async def test_payment_without_an_order_is_settled_alone(store: Store) -> None:
+    """An ad-hoc payment is told of, and nothing else is."""
+    sale = await sell(store, ad_hoc=True)
+    result = await sale.settle(CAPTURED, intent="pi_1", charge="ch_1")
+    assert result.order is None
+    assert not result.revived
+    assert (result.payment.captured, result.payment.version) == (sale.payment.amount.amount, 2)
+    assert [(each.kind, each.status) for each in await sale.told()] == [
+        (RecordKind.PAYMENT, "complete")
+    ]
 
 
 async def test_known_fact_changes_nothing(store: Store) -> None:
-    """No event, no token, no new version of anything."""
-    order = await sell(store)
-    first = await settled(store, order, CAPTURED)
-    again = await settled(store, order, CAPTURED, CAPTURED)
-    assert again.token is None
-    assert (again.order, again.payment) == (first.order, first.payment)
+    """No event and no new version of anything."""
+    sale = await sell(store)
+    first = await sale.settle(CAPTURED)
+    told = await sale.told()
+    again = await sale.settle(CAPTURED, CAPTURED)
+    assert again == first
+    assert await sale.told() == told
 
 
 async def test_fact_that_moves_nothing_is_still_shown(store: Store) -> None:
-    """An event of the vendor's that leaves the status alone makes one of ours all the same."""
-    order = await sell(store)
-    paid = await settled(store, order, CAPTURED)
-    more = await settled(store, order, a_fact(PaymentSignal.PROCESSING, after=2))
+    """An event of the vendor's that leaves the status alone makes one of ours all the same.
+
+    The payment does not show it, so nothing is told of the payment.
+    """
+    sale = await sell(store)
+    paid = await sale.settle(CAPTURED)
+    more = await sale.settle(a_fact(PaymentSignal.PROCESSING, after=2))
+    assert more.payment == paid.payment
+    assert paid.order is not None
+    assert more.order is not None
     assert more.order.status is paid.order.status
     assert [fact.signal for fact in more.order.vendor_events] == ["processing", "captured"]
-    records = await records_up_to(store, more.token)
-    assert [record.status for record in records][-1] == "task_started"
-    assert len(records) == 4
+    assert await sale.statuses() == ["created", "paid", "task_started", "task_started"]
 
 
 async def test_acknowledged_task_starts_the_order(store: Store) -> None:
     """The status follows from the task's state, in whatever transaction that was written."""
-    order = await sell(store, function="ship")
-    await settled(store, order, CAPTURED)
-
-    def start(repo: Repository) -> Settled:
-        locked = repo.orders.get(order.id, lock=True)
-        task = repo.tasks.by_order(order.id)
-        assert locked is not None
-        assert task is not None
-        offered = offer(task, worker_id="w", lease_id="l", now=NOW, policy=LeasePolicy())
-        repo.tasks.update(acknowledge(offered, lease_id="l", now=NOW))
-        return settle(repo, locked, (), clock=BusinessClock())
-
-    result = await store.write(start)
+    sale = await sell(store, function="ship")
+    await sale.settle(CAPTURED)
+    result = await sale.start_task()
+    assert result.order is not None
     assert result.order.status is OrderStatus.TASK_STARTED
-    records = await records_up_to(store, result.token)
-    assert [record.status for record in records] == ["created", "paid", "task_started"]
+    assert await sale.statuses() == ["created", "paid", "task_started"]
 
 
 async def test_payment_learns_its_intent_once(store: Store) -> None:
     """Whoever is first to know it; it never changes afterwards."""
-    order = await sell(store)
-    created_ = a_fact(PaymentSignal.REQUIRES_PAYMENT_METHOD)
-    first = await settled(store, order, created_, intent="pi_1")
+    sale = await sell(store)
+    made = a_fact(PaymentSignal.REQUIRES_PAYMENT_METHOD)
+    first = await sale.settle(made, intent="pi_1")
     assert first.payment.stripe_payment_intent_id == "pi_1"
     assert first.payment.update_time > first.payment.create_time
-    assert first.token is None
-    second = await settled(store, order, intent="pi_2")
+    assert first.order == await sale.order()
+    assert await sale.statuses() == ["created"]
+    second = await sale.settle(intent="pi_2")
     assert second.payment == first.payment
+
+
+async def test_payment_is_known_by_the_charge_that_took_its_money(store: Store) -> None:
+    """Never by a failed attempt's, and once money was taken by none that only held it."""
+    sale = await sell(store)
+    failed = a_fact(PaymentSignal.ATTEMPT_FAILED, after=1)
+    assert (await sale.settle(failed, charge="ch_1")).payment.stripe_charge_id == ""
+    held = a_fact(PaymentSignal.AUTHORISED, after=2)
+    assert (await sale.settle(held, charge="ch_2")).payment.stripe_charge_id == "ch_2"
+    late = a_fact(PaymentSignal.ATTEMPT_FAILED, after=1, id_="evt_late")
+    assert (await sale.settle(late, charge="ch_1")).payment.stripe_charge_id == "ch_2"
+    assert (await sale.settle(CAPTURED, charge="ch_3")).payment.stripe_charge_id == "ch_3"
+    again = a_fact(PaymentSignal.AUTHORISED, after=3)
+    assert (await sale.settle(again, charge="ch_2")).payment.stripe_charge_id == "ch_3"
+
+
+@pytest.mark.parametrize(
+    ("facts", "related"),
+    [
+        ([a_fact(PaymentSignal.REQUIRES_PAYMENT_METHOD), CAPTURED], "pi_1"),
+        ([a_fact(PaymentSignal.PROCESSING), CAPTURED], "pi_1"),
+        ([CAPTURED], "pi_1"),
+        ([CAPTURED], "ch_1"),
+        ([a_fact(PaymentSignal.PROCESSING), CAPTURED], "ch_1"),
+    ],
+    ids=["made", "on its way", "intent", "charge", "charge on its way"],
+)
+async def test_what_was_heard_too_early_waits_to_be_applied(
+    store: Store, facts: list[object], related: str
+) -> None:
+    """Once a payment knows its charge, whichever fact was the first to tell of its intent."""
+    unrelated = replace(a_notification(1), state=NotificationState.UNRELATED, related_id=related)
+    other = replace(unrelated, id="ntf_other", vendor_event_id="evt_other", related_id="pi_2")
+    applied = replace(a_notification(3), related_id=related)
+    await keep(store, unrelated, other, applied)
+    sale = await sell(store)
+    for fact in facts:
+        await sale.settle(fact, intent="pi_1", charge="ch_1")
+    kept = [
+        await store.read(lambda repo, id_=each.id: repo.notifications.get(id_))
+        for each in (unrelated, other, applied)
+    ]
+    assert kept == [replace(unrelated, state=NotificationState.WAITING), other, applied]
 
 
 async def test_money_for_a_cancelled_order_is_told_as_such(store: Store) -> None:
     """The order is paid, and whoever settles can raise an alert, once."""
-    order = await sell(store)
-    cancelled = await settled(store, order, a_fact(PaymentSignal.CANCELLED))
+    sale = await sell(store)
+    cancelled = await sale.settle(a_fact(PaymentSignal.CANCELLED))
+    assert cancelled.order is not None
     assert cancelled.order.status is OrderStatus.CANCELLED
-    revived = await settled(store, order, CAPTURED)
+    revived = await sale.settle(CAPTURED)
+    assert revived.order is not None
     assert revived.order.status is OrderStatus.TASK_STARTED
     assert revived.revived
-    assert not (await settled(store, order, CAPTURED)).revived
+    assert not (await sale.settle(CAPTURED)).revived
 
 
-async def test_order_without_a_payment_is_a_fault_of_ours(store: Store) -> None:
+async def test_payment_that_is_not_there_can_not_be_locked(store: Store) -> None:
+    """None is answered; what to tell a caller is theirs to decide."""
+    assert await store.write(lambda repo: lock(repo, "pay_none")) is None
+
+
+async def test_payment_whose_order_is_gone_is_a_fault_of_ours(store: Store) -> None:
     """It can't be settled, and the transaction leaves nothing."""
-    order = replace(an_order(), vendor_events=())
-    await store.write(lambda repo: repo.orders.insert(order))
-    with pytest.raises(AssertionError, match="has no payment"):
-        await settled(store, order, CAPTURED)
-    assert await store.read(lambda repo: repo.orders.facts(order.id)) == []
+    sale = await sell(store, ad_hoc=True)
+    lost = replace(a_payment(2), order_id=an_order(2).id)
+    await keep(store, lost)
+    with pytest.raises(AssertionError, match="order ord_000002 is gone"):
+        await replace(sale, payment=lost).settle(CAPTURED)
+    assert await store.read(lambda repo: repo.payments.facts(lost.id)) == []
+
+
+# -- what is held, what is taken, and who has to be there -----------------------------------------
+
+
+async def test_held_money_is_no_sale(store: Store) -> None:
+    """The order stays created until the money is taken; part of it is enough."""
+    sale = await sell(store, function="ship")
+    held = await sale.settle(a_fact(PaymentSignal.AUTHORISED, amount=1250))
+    assert held.order is not None
+    assert held.order.status is OrderStatus.CREATED
+    assert held.payment.state.status is PaymentStatus.REQUIRES_CAPTURE
+    assert (held.payment.authorised, held.payment.captured) == (1250, 0)
+    assert await sale.task() is None
+    taken = await sale.settle(a_fact(PaymentSignal.CAPTURED, after=2, amount=400))
+    assert taken.order is not None
+    assert taken.order.status is OrderStatus.PAID
+    assert (taken.payment.authorised, taken.payment.captured) == (0, 400)
+
+
+async def test_absent_customer_has_until_a_deadline(store: Store) -> None:
+    """It counts from the first time the bank asked, and is over with what the customer does."""
+    limit = timedelta(hours=2)
+    sale = await sell(store, limit=limit)
+    first = a_fact(PaymentSignal.AUTHENTICATION_REQUIRED, after=5)
+    again = a_fact(PaymentSignal.AUTHENTICATION_REQUIRED, after=60)
+    asked = await sale.settle(again, first)
+    assert asked.order is not None
+    assert asked.order.status is OrderStatus.CREATED
+    assert asked.payment.state.status is PaymentStatus.REQUIRES_ACTION
+    assert asked.payment.action_deadline == first.event_time + limit
+    overdue = await store.read(lambda repo: repo.payments.overdue(at(7300), limit=9))
+    assert overdue == [asked.payment]
+    paid = await sale.settle(a_fact(PaymentSignal.CAPTURED, after=70))
+    assert paid.payment.action_deadline is None
+    assert await store.read(lambda repo: repo.payments.overdue(at(7300), limit=9)) == []
+
+
+async def test_customer_who_is_there_has_no_deadline(store: Store) -> None:
+    """What they have to do they do now, or give it up."""
+    sale = await sell(store)
+    asked = await sale.settle(a_fact(PaymentSignal.REQUIRES_ACTION))
+    assert asked.payment.state.status is PaymentStatus.REQUIRES_ACTION
+    assert asked.payment.action_deadline is None
+
+
+async def test_legacy_order_is_charged_before_it_is_paid(store: Store) -> None:
+    """Whether the charge was heard of while it was pending, or only when it had succeeded."""
+    slow = await sell(store, flow=PaymentFlow.LEGACY_CHARGE)
+    await slow.settle(a_fact(PaymentSignal.LEGACY_CHARGE_PENDING), charge="ch_1")
+    await slow.settle(CAPTURED, charge="ch_1")
+    assert await slow.statuses() == ["created", "charge_created", "paid", "task_started"]
+
+
+async def test_legacy_order_that_is_paid_at_once_was_charged_too(store: Store) -> None:
+    """A watcher sees the same steps."""
+    fast = await sell(store, flow=PaymentFlow.LEGACY_CHARGE)
+    await fast.settle(CAPTURED, charge="ch_1")
+    assert await fast.statuses() == ["created", "charge_created", "paid", "task_started"]

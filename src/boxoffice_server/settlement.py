@@ -121,8 +121,7 @@ class Settlement:
         payment, now = locked.payment, self._clock.now()
         known = repo.refunds.by_stripe_id(news.stripe_refund_id)
         if known is None and news.refund_id:
-            ours = repo.refunds.get(news.refund_id)
-            known = ours if ours is not None and ours.payment_id == payment.id else None
+            known = _unheard(repo, payment, news.refund_id)
         if known is None:
             made = refunds.refund_elsewhere(
                 news, payment_id=payment.id, user_id=payment.user_id, now=now
@@ -263,6 +262,14 @@ class Settlement:
                 repo.tasks.update(again)
         elif task is not None and task.state in {TaskState.PENDING, TaskState.OFFERED}:
             repo.tasks.update(replace(task, state=TaskState.WITHDRAWN))
+
+
+def _unheard(repo: Repository, payment: Payment, refund_id: str) -> Refund | None:
+    """Find a refund of ours that waits for the vendor's answer; one that has it is another."""
+    ours = repo.refunds.get(refund_id)
+    if ours is None or ours.payment_id != payment.id or ours.stripe_refund_id:
+        return None
+    return ours
 
 
 def _names_charge(payment: Payment, added: list[PaymentFact]) -> bool:

@@ -51,7 +51,7 @@ class Transaction:
     async def write_something_else(self) -> None:
         """Writes a row that is no event, by which the transaction gets its xid."""
         await self.execute(
-            "INSERT INTO customers VALUES (gen_random_uuid(), gen_random_uuid(), '', 0)"
+            "INSERT INTO customers VALUES (gen_random_uuid(), gen_random_uuid(), NULL, 0)"
         )
 
     async def take_append_id(self) -> int:

@@ -11,7 +11,6 @@ from boxoffice_server.domain.payment import (
     Payment,
     PaymentFact,
     PaymentFailure,
-    PaymentMethodType,
     PaymentSignal,
     PaymentState,
     PaymentStatus,
@@ -100,9 +99,9 @@ def a_payment(number: int = 1, *, intent: str = "") -> Payment:
         id=f"pay_{number:06}",
         user_id="user-1",
         order_id=f"ord_{number:06}",
+        created_by="shop",
+        description=f"Ticket {number}",
         amount=Money(amount=1250, currency="eur"),
-        method_type=PaymentMethodType.CARD,
-        vendor_idempotency_key=f"key-{number}",
         stripe_payment_intent_id=intent,
         state=PaymentState(
             status=PaymentStatus.PENDING, pending_reason=PendingReason.OUTCOME_UNKNOWN
@@ -162,6 +161,8 @@ def a_notification(
         receive_time=at(number + 1),
         state=state,
         order_id="",
+        payment_id="",
+        related_id="",
         body=b"\x00\xff{}",
     )
 
@@ -169,11 +170,11 @@ def a_notification(
 def an_operation(request_id: str = "r-1", *, caller: str = "shop", owner: str = "me") -> Operation:
     """An operation that runs."""
     return Operation(
+        id=f"opn_{caller}_{request_id}",
         key=OperationKey(caller=caller, operation="CreateProduct", request_id=request_id),
         fingerprint=b"\x00\x01",
         resource_id="prd_000001",
         answer=None,
-        failed=False,
         owner=owner,
         lease_time=at(30),
         create_time=at(0),

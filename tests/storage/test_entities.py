@@ -4,15 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from boxoffice_server.domain.notification import NotificationState, Source
 from boxoffice_server.domain.order import Order, OrderStatus
-from boxoffice_server.domain.payment import PaymentFailure, PaymentState, PaymentStatus
 from boxoffice_server.domain.task import TaskState
-from boxoffice_server.ports import NotificationFilter, OrderFilter, Repository, Store, TaskFilter
+from boxoffice_server.ports import OrderFilter, Repository, Store, TaskFilter
 from tests.storage.samples import (
-    a_customer,
-    a_fact,
-    a_notification,
     a_payment,
     a_product,
     a_task,
@@ -130,42 +125,6 @@ async def test_orders_are_paged_through_without_gap_or_repetition(store: Store) 
     assert await page("ord_000001") == []
 
 
-async def test_fact_is_kept_once_per_order(store: Store) -> None:
-    """A fact that was kept before changes nothing, but counts for another order."""
-    await keep(store, an_order(1), an_order(2))
-    first, second = a_fact(1), a_fact(2, failure=True)
-    assert await store.write(lambda repo: repo.orders.add_fact("ord_000001", first))
-    assert await store.write(lambda repo: repo.orders.add_fact("ord_000001", second))
-    again = replace(first, type="something.else")
-    assert not await store.write(lambda repo: repo.orders.add_fact("ord_000001", again))
-    assert await store.write(lambda repo: repo.orders.add_fact("ord_000002", again))
-    assert await store.read(lambda repo: repo.orders.facts("ord_000001")) == [first, second]
-    assert await store.read(lambda repo: repo.orders.facts("ord_000002")) == [again]
-
-
-async def test_payment_comes_back_and_is_found_by_its_intent(store: Store) -> None:
-    """Several payments may have no intent yet; one that has it is found by it."""
-    await keep(store, a_payment(1), a_payment(2))
-    assert await store.read(lambda repo: repo.payments.get("pay_000001")) == a_payment(1)
-    failure = PaymentFailure(code="card_declined", decline_code="", message="No.")
-    state = PaymentState(status=PaymentStatus.REQUIRES_PAYMENT_METHOD, last_failure=failure)
-    known = replace(a_payment(2), stripe_payment_intent_id="pi_2", state=state)
-    await store.write(lambda repo: repo.payments.update(known))
-    assert await store.read(lambda repo: repo.payments.by_intent("pi_2")) == known
-    assert await store.read(lambda repo: repo.payments.by_intent("pi_3")) is None
-    assert await store.read(lambda repo: repo.payments.get("pay_none")) is None
-
-
-async def test_first_proposed_customer_stays(store: Store) -> None:
-    """Who proposes a customer for a user that has one gets that one."""
-    first, second = a_customer(1), a_customer(2)
-    assert await store.write(lambda repo: repo.payments.customer(first)) == first
-    assert await store.write(lambda repo: repo.payments.customer(second)) == first
-    await store.write(lambda repo: repo.payments.set_stripe_customer("user-1", "cus_1"))
-    known = replace(first, stripe_customer_id="cus_1")
-    assert await store.write(lambda repo: repo.payments.customer(second)) == known
-
-
 async def test_task_comes_back_as_it_was(store: Store) -> None:
     """Every field of a task survives, before and after it was offered and acknowledged."""
     task = a_task()
@@ -259,64 +218,6 @@ async def test_order_has_one_task(store: Store) -> None:
     assert await store.read(lambda repo: repo.tasks.get(second.id)) is None
 
 
-async def test_notification_is_kept_once(store: Store) -> None:
-    """The same vendor event, under whatever id of ours, changes nothing."""
-    first = a_notification(1)
-    assert await store.write(lambda repo: repo.notifications.insert(first))
-    again = a_notification(2, vendor_event=1)
-    assert not await store.write(lambda repo: repo.notifications.insert(again))
-    assert await store.read(lambda repo: repo.notifications.get(again.id)) is None
-    found = await store.read(
-        lambda repo: repo.notifications.by_vendor_event(Source.STRIPE, "evt_1")
-    )
-    assert found == first
-    changed = replace(first, state=NotificationState.PARKED, order_id="ord_000001")
-    await store.write(lambda repo: repo.notifications.update(changed))
-    assert await store.write(lambda repo: repo.notifications.get(first.id, lock=True)) == changed
-
-
-NOTIFICATION_FILTERS: list[tuple[NotificationFilter, list[int]]] = [
-    (NotificationFilter(), [3, 2, 1]),
-    (NotificationFilter(source=Source.STRIPE), [3, 2, 1]),
-    (NotificationFilter(state=NotificationState.PARKED), [2]),
-    (NotificationFilter(type="charge.failed"), [3]),
-    (NotificationFilter(type="charge.failed", state=NotificationState.PARKED), []),
-]
-
-
-async def test_notifications_are_found_by_every_filter(store: Store) -> None:
-    """Each filter finds its notifications, newest first."""
-    await keep(
-        store,
-        a_notification(1),
-        a_notification(2, state=NotificationState.PARKED),
-        a_notification(3, type_="charge.failed"),
-    )
-
-    def body(repo: Repository) -> list[list[int]]:
-        found = [
-            repo.notifications.find(wanted, before_id="", limit=9)
-            for wanted, _ in NOTIFICATION_FILTERS
-        ]
-        return [[int(each.id[4:]) for each in page] for page in found]
-
-    assert await store.read(body) == [expected for _, expected in NOTIFICATION_FILTERS]
-
-
-async def test_operation_is_kept_once_per_caller(store: Store) -> None:
-    """The same request id counts anew for another caller; the answer reaches the right one."""
-    first, other = an_operation(), an_operation(caller="till")
-    assert await store.write(lambda repo: repo.operations.insert(first))
-    assert await store.write(lambda repo: repo.operations.insert(other))
-    again = replace(first, fingerprint=b"other")
-    assert not await store.write(lambda repo: repo.operations.insert(again))
-    answered = replace(first, answer=b"\x00\xfe", failed=True, owner="", lease_time=None)
-    await store.write(lambda repo: repo.operations.update(answered))
-    assert await store.write(lambda repo: repo.operations.get(first.key, lock=True)) == answered
-    assert await store.read(lambda repo: repo.operations.get(other.key)) == other
-    assert await store.read(lambda repo: repo.operations.get(an_operation("r-2").key)) is None
-
-
 async def test_change_of_what_is_not_there_is_an_error(store: Store) -> None:
     """An update that meets no row is a fault of the program and never silent."""
     with pytest.raises(LookupError):
@@ -324,4 +225,6 @@ async def test_change_of_what_is_not_there_is_an_error(store: Store) -> None:
     with pytest.raises(LookupError):
         await store.write(lambda repo: repo.operations.update(an_operation()))
     with pytest.raises(LookupError):
-        await store.write(lambda repo: repo.payments.set_stripe_customer("nobody", "cus_1"))
+        await store.write(lambda repo: repo.payments.update(a_payment()))
+    with pytest.raises(LookupError):
+        await store.write(lambda repo: repo.customers.learn_stripe_id("nobody", "cus_1"))

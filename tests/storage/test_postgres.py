@@ -260,7 +260,7 @@ async def test_insert_waits_for_a_concurrent_one(postgres_database: str, ending:
         first = await database.begin()
         await first.execute(
             "INSERT INTO notifications VALUES "
-            "('ntf_first', 'stripe', 'evt_1', '', '', 0, 0, 'applied', '', '')"
+            "('ntf_first', 'stripe', 'evt_1', '', '', 0, 0, 'applied', '', '', '', '')"
         )
         second = asyncio.get_running_loop().create_task(
             store.write(lambda repo: repo.notifications.insert(a_notification(1)))

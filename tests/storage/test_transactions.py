@@ -81,7 +81,7 @@ async def test_concurrent_first_payments_share_one_customer(store: Store) -> Non
     """Of many proposed customers of one user, one stays, and everybody is told which."""
 
     async def propose(number: int) -> Customer:
-        return await store.write(lambda repo: repo.payments.customer(a_customer(number)))
+        return await store.write(lambda repo: repo.customers.keep(a_customer(number)))
 
     answers = await asyncio.gather(*(propose(number) for number in range(MANY)))
     assert len({customer.id for customer in answers}) == 1

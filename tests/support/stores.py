@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import assert_never
 
 import structlog
 
 from boxoffice_server.domain.order import OrderEvent
+from boxoffice_server.domain.payment import PaymentEvent
 from boxoffice_server.domain.product import Product
 from boxoffice_server.domain.stream import LogRecord, Token, TokenKind
-from boxoffice_server.ports import Repository, Store
+from boxoffice_server.ports import LogEvent, Repository, Store
 from boxoffice_server.storage import Encode, create_store, migrate
 
 
@@ -20,13 +22,18 @@ def sqlite_url(folder: Path, name: str = "boxoffice.db") -> str:
     return f"sqlite:///{folder / name}"
 
 
-def plain_encode(event: OrderEvent | Product) -> bytes:
+def plain_encode(event: LogEvent) -> bytes:
     """Serialises an event so that a person can tell which one it is."""
     match event:
         case OrderEvent():
             return f"{event.order.id} {event.order.version} {event.order.status}".encode()
+        case PaymentEvent():
+            payment = event.payment
+            return f"{payment.id} {payment.version} {payment.state.status}".encode()
         case Product():
             return f"{event.id} {event.version}".encode()
+        case _:
+            assert_never(event)
 
 
 def plain_log() -> structlog.stdlib.BoundLogger:
