@@ -13,6 +13,7 @@ from boxoffice_client.errors import (
     error_info,
 )
 from boxoffice_client.orders import WatchedOrders, watch_orders
+from boxoffice_client.payments import WatchedPayments, watch_payments
 from boxoffice_client.watch import BackOff, Start, Watch, Watched
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "WatchError",
     "Watched",
     "WatchedOrders",
+    "WatchedPayments",
     "error_info",
     "open_channel",
     "watch_orders",
+    "watch_payments",
 ]

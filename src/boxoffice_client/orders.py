@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any
+from functools import partial
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
 
 from boxoffice.common.v1 import streams_pb2
 from boxoffice.orders.v1 import orders_pb2, orders_pb2_grpc
-from boxoffice_client.watch import BackOff, Start, Watch, start_fields
+from boxoffice_client.watch import BackOff, Start, Watch, open_watch
 
 WatchedOrders = Watch[orders_pb2.OrderEvent, orders_pb2.WatchOrdersResponse]
 
@@ -36,21 +35,17 @@ def watch_orders(
                 deal_with(watched.event)
                 keep(watched.resume_token)
     """
-    stub = orders_pb2_grpc.OrdersServiceStub(channel)
-    interval = Duration()
-    interval.FromTimedelta(progress_interval)
-    wanted = tuple(statuses)
-
-    def call(place: Start) -> grpc.aio.UnaryStreamCall[Any, orders_pb2.WatchOrdersResponse]:
-        return stub.WatchOrders(
-            orders_pb2.WatchOrdersRequest(
-                user_id=user_id,
-                order_id=order_id,
-                product_id=product_id,
-                statuses=wanted,
-                progress_interval=interval,
-                **start_fields(place),
-            )
-        )
-
-    return Watch(call, start, silence=progress_interval, back_off=back_off, on_frame=on_frame)
+    return open_watch(
+        orders_pb2_grpc.OrdersServiceStub(channel).WatchOrders,
+        partial(
+            orders_pb2.WatchOrdersRequest,
+            user_id=user_id,
+            order_id=order_id,
+            product_id=product_id,
+            statuses=tuple(statuses),
+        ),
+        start=start,
+        progress_interval=progress_interval,
+        back_off=back_off,
+        on_frame=on_frame,
+    )

@@ -1,6 +1,6 @@
 """Streams that resume by themselves, and that check that nothing was lost or repeated.
 
-This is the part that all Watch RPCs share; `orders.py` shows how one of them uses it.
+This is the part that all Watch RPCs share; `orders.py` and `payments.py` use it.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from boxoffice.common.v1 import streams_pb2
@@ -55,6 +56,7 @@ class Frame(Protocol[EventT_co]):
 
 
 FrameT = TypeVar("FrameT", bound=Frame[Any])
+RequestT = TypeVar("RequestT")
 
 # Where to start: a resume token, a StartPosition, or a time.
 Start: TypeAlias = "str | streams_pb2.StartPosition.ValueType | datetime"
@@ -238,6 +240,28 @@ def _raise_if_final(error: grpc.aio.AioRpcError) -> None:
     if info is not None and info.reason == "SLOW_CONSUMER":
         return
     raise error
+
+
+def open_watch(
+    method: Callable[[RequestT], grpc.aio.UnaryStreamCall[Any, FrameT]],
+    request: Callable[..., RequestT],
+    *,
+    start: Start,
+    progress_interval: timedelta,
+    back_off: BackOff | None,
+    on_frame: Callable[[FrameT], None] | None,
+) -> Watch[EventT, FrameT]:
+    """Watch by a stub's method. `request` makes its request of where to start; it has the filters.
+
+    A caller's own `watch_…` says which events its frames hold.
+    """
+    interval = Duration()
+    interval.FromTimedelta(progress_interval)
+
+    def call(place: Start) -> grpc.aio.UnaryStreamCall[Any, FrameT]:
+        return method(request(progress_interval=interval, **start_fields(place)))
+
+    return Watch(call, start, silence=progress_interval, back_off=back_off, on_frame=on_frame)
 
 
 def start_fields(start: Start) -> dict[str, Any]:

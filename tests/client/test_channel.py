@@ -10,6 +10,7 @@ import pytest
 
 from boxoffice.orders.v1 import orders_pb2 as pb
 from boxoffice.orders.v1 import orders_pb2_grpc
+from boxoffice.payments.v1 import payments_pb2
 from boxoffice_client import ErrorInfo, error_info, open_channel
 from boxoffice_client.channel import OPTIONS, service_config
 from boxoffice_server.api.errors import DETAILS_KEY, to_status
@@ -107,6 +108,17 @@ def test_no_stream_and_nothing_without_a_request_id_is_repeated() -> None:
     } & names == set()
     assert {"GetOrder", "ListOrders", "UpdateOrder", "CreatePaymentIntent"} <= names
     assert config["retryThrottling"]["maxTokens"] > 0
+
+
+def test_every_call_about_payments_is_repeated_but_for_its_streams() -> None:
+    """Each write has a request id, each read changes nothing."""
+    config = json.loads(service_config())
+    (policy,) = config["methodConfig"]
+    service = payments_pb2.DESCRIPTOR.services_by_name["PaymentsService"]
+    repeated = {each["method"] for each in policy["name"] if each["service"] == service.full_name}
+    streams = {"WatchPayments", "ReconcilePayments"}
+    assert {each.name for each in service.methods} - repeated == streams
+    assert policy["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
 
 
 def test_pings_are_as_rare_as_the_service_wants_them() -> None:
