@@ -1,7 +1,7 @@
 """Checks a Watch stream from outside, frame by frame, against the stream contract.
 
 It knows nothing of the server but what a client sees, and what was written. Each way to break the
-contract has a name.
+contract has a name. Which Watch RPC is checked makes no difference to it.
 """
 
 import asyncio
@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 
 from boxoffice.common.v1 import streams_pb2
-from boxoffice.orders.v1 import orders_pb2 as pb
-from boxoffice.orders.v1 import orders_pb2_grpc
+from boxoffice.orders.v1 import orders_pb2, orders_pb2_grpc
+from boxoffice.payments.v1 import payments_pb2, payments_pb2_grpc
 from boxoffice_client import error_info
 
 # How late a frame may be that was due: scheduling on a busy machine, not the contract.
@@ -23,7 +24,23 @@ SLACK_SECONDS = 0.8
 # How long a frame is waited for that must come at once.
 SOON_SECONDS = 10.0
 
-Call = grpc.aio.UnaryStreamCall[pb.WatchOrdersRequest, pb.WatchOrdersResponse]
+Event: TypeAlias = orders_pb2.OrderEvent | payments_pb2.PaymentEvent
+Frame: TypeAlias = orders_pb2.WatchOrdersResponse | payments_pb2.WatchPaymentsResponse
+Call: TypeAlias = grpc.aio.UnaryStreamCall[Any, Frame]
+# Opens a stream by one of the Watch RPCs; its second argument are the fields of the request.
+Rpc: TypeAlias = Callable[[grpc.aio.Channel, dict[str, Any]], Any]
+
+
+def watch_orders(channel: grpc.aio.Channel, fields: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Open a stream of orders."""
+    stub = orders_pb2_grpc.OrdersServiceStub(channel)
+    return stub.WatchOrders(orders_pb2.WatchOrdersRequest(**fields))
+
+
+def watch_payments(channel: grpc.aio.Channel, fields: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Open a stream of payments."""
+    stub = payments_pb2_grpc.PaymentsServiceStub(channel)
+    return stub.WatchPayments(payments_pb2.WatchPaymentsRequest(**fields))
 
 
 class Violation(AssertionError):  # noqa: N818 -- says what it is
@@ -74,7 +91,7 @@ class BrokeEnding(Violation):
 class Written:
     """One event that was written: its transaction, and its place within.
 
-    It is the id of the order that the event tells of, so that a client can read it.
+    It is the id of the order or payment that the event tells of, so that a client can read it.
     """
 
     transaction: int
@@ -82,13 +99,21 @@ class Written:
     size: int
 
     def order_id(self) -> str:
-        """Write it as the order's id."""
-        return f"ord_{self.transaction:06}_{self.index}_{self.size}"
+        """Write it as an order's id."""
+        return f"ord_{self}"
+
+    def payment_id(self) -> str:
+        """Write it as a payment's id."""
+        return f"pay_{self}"
+
+    def __str__(self) -> str:
+        return f"{self.transaction:06}_{self.index}_{self.size}"
 
     @classmethod
-    def of(cls, event: pb.OrderEvent) -> "Written":
+    def of(cls, event: Event) -> "Written":
         """Read it from an event."""
-        _, transaction, index, size = event.order.id.split("_")
+        subject = event.order if isinstance(event, orders_pb2.OrderEvent) else event.payment
+        _, transaction, index, size = subject.id.split("_")
         return cls(int(transaction), int(index), int(size))
 
 
@@ -99,13 +124,13 @@ class StreamChecker:
     call: Call
     interval: float
     filtered: bool = False
-    events: list[pb.OrderEvent] = field(default_factory=list)
-    frames: list[pb.WatchOrdersResponse] = field(default_factory=list)
-    _open: list[pb.OrderEvent] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    _open: list[Event] = field(default_factory=list)
     _live: bool = False
     _gone: bool = False
 
-    async def read(self) -> pb.WatchOrdersResponse | None:
+    async def read(self) -> Frame | None:
         """Read and check the next frame; None at an end that is OK."""
         bound = self.interval + SLACK_SECONDS if self.frames else SOON_SECONDS
         try:
@@ -120,12 +145,12 @@ class StreamChecker:
             if not self._gone:
                 raise BrokeEnding("the stream ended without going_away")
             return None
-        assert isinstance(frame, pb.WatchOrdersResponse)
+        assert isinstance(frame, Frame)
         self._check(frame)
         self.frames.append(frame)
         return frame
 
-    async def read_frame(self) -> pb.WatchOrdersResponse:
+    async def read_frame(self) -> Frame:
         """Read the next frame; an end is an error."""
         frame = await self.read()
         if frame is None:
@@ -162,7 +187,7 @@ class StreamChecker:
         """Tell whether the stream calls complete all that there is."""
         return self._last_is_progress() and self.frames[-1].through >= self.frames[-1].head
 
-    def _check(self, frame: pb.WatchOrdersResponse) -> None:
+    def _check(self, frame: Frame) -> None:
         if self._gone:
             raise BrokeEnding("a frame came after going_away")
         self._check_chain(frame)
@@ -171,7 +196,7 @@ class StreamChecker:
         self._check_mark(frame)
         self.events += frame.events
 
-    def _check_chain(self, frame: pb.WatchOrdersResponse) -> None:
+    def _check_chain(self, frame: Frame) -> None:
         if self.frames and frame.prev_through != self.frames[-1].through:
             before = self.frames[-1].through
             raise BrokeCompleteness(f"prev_through is {frame.prev_through} after {before}")
@@ -182,7 +207,7 @@ class StreamChecker:
         if not frame.server_time.seconds or not frame.resume_token:
             raise BrokeResumable("a frame has no server_time or no resume_token")
 
-    def _check_events(self, frame: pb.WatchOrdersResponse) -> None:
+    def _check_events(self, frame: Frame) -> None:
         known = {event.id: event for event in self.events}
         last = self.events[-1].position if self.events else 0
         for event in frame.events:
@@ -202,7 +227,7 @@ class StreamChecker:
             if (later.transaction, later.index) < (earlier.transaction, earlier.index):
                 raise BrokeOrder(f"{later} was written before {earlier}")
 
-    def _check_atomic(self, frame: pb.WatchOrdersResponse) -> None:
+    def _check_atomic(self, frame: Frame) -> None:
         self._open += frame.events
         if frame.more:
             if frame.through != frame.prev_through:
@@ -216,7 +241,7 @@ class StreamChecker:
             if size != expected:
                 raise BrokeAtomic(f"{size} events of {expected} of transaction {transaction}")
 
-    def _check_mark(self, frame: pb.WatchOrdersResponse) -> None:
+    def _check_mark(self, frame: Frame) -> None:
         match frame.WhichOneof("marker"):
             case "caught_up":
                 if self._live:
@@ -237,7 +262,7 @@ class StreamChecker:
         return bool(self.frames) and self.frames[-1].HasField("progress")
 
 
-def check_told(events: Sequence[pb.OrderEvent], expected: Sequence[Written]) -> None:
+def check_told(events: Sequence[Event], expected: Sequence[Written]) -> None:
     """Raise unless exactly what was written was told."""
     told = [Written.of(event) for event in events]
     if len(told) > len(set(told)):
@@ -254,15 +279,16 @@ def check_told(events: Sequence[pb.OrderEvent], expected: Sequence[Written]) -> 
 class ContractChecker:
     """Opens streams at a server and checks them."""
 
-    stub: orders_pb2_grpc.OrdersServiceStub
+    channel: grpc.aio.Channel
+    rpc: Rpc
     interval: float = 1.0
 
     def open(self, **request: Any) -> StreamChecker:  # noqa: ANN401 -- the fields of the request
         """Open a stream: the arguments are the request's fields."""
-        message = pb.WatchOrdersRequest(**request)
-        message.progress_interval.FromNanoseconds(int(self.interval * 1e9))
-        filtered = bool(message.user_id or message.order_id or message.product_id)
-        call: Any = self.stub.WatchOrders(message)
+        interval = Duration()
+        interval.FromNanoseconds(int(self.interval * 1e9))
+        call = self.rpc(self.channel, {"progress_interval": interval, **request})
+        filtered = bool(request.keys() - {"resume_token", "start_position", "start_time"})
         return StreamChecker(call=call, interval=self.interval, filtered=filtered)
 
     def from_beginning(self) -> StreamChecker:

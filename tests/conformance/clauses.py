@@ -6,13 +6,13 @@ Each clause opens streams at a subject, has it write, and raises a Violation if 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Protocol
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from boxoffice.common.v1 import streams_pb2
-from boxoffice.orders.v1 import orders_pb2_grpc
 from boxoffice_client import error_info
 from tests.conformance.checker import (
     SLACK_SECONDS,
@@ -25,9 +25,11 @@ from tests.conformance.checker import (
     BrokeSlowConsumer,
     BrokeUnique,
     ContractChecker,
+    Rpc,
     StreamChecker,
     Written,
     check_told,
+    watch_orders,
 )
 
 EARLIEST = streams_pb2.START_POSITION_EARLIEST
@@ -67,11 +69,10 @@ class Subject(Protocol):
 Clause = Callable[[Subject, ContractChecker], Awaitable[None]]
 
 
-async def check(subject: Subject, clause: Clause) -> None:
-    """Check one clause at a server."""
+async def check(subject: Subject, clause: Clause, rpc: Rpc = watch_orders) -> None:
+    """Check one clause at a server, by one of its Watch RPCs."""
     async with grpc.aio.insecure_channel(subject.address) as channel:
-        stub = orders_pb2_grpc.OrdersServiceStub(channel)
-        await clause(subject, ContractChecker(stub=stub))
+        await clause(subject, ContractChecker(channel=channel, rpc=rpc))
 
 
 async def _write_some(subject: Subject) -> None:
@@ -254,8 +255,7 @@ async def slow_callers_pay_alone(subject: Subject, checker: ContractChecker) -> 
         await subject.write(5, bytes_each=LARGE)
     options = [("grpc.http2.bdp_probe", 0), ("grpc.max_receive_message_length", 1 << 24)]
     async with grpc.aio.insecure_channel(subject.address, options=options) as channel:
-        stub = orders_pb2_grpc.OrdersServiceStub(channel)
-        stalled = ContractChecker(stub=stub).from_beginning()
+        stalled = replace(checker, channel=channel).from_beginning()
         await stalled.read_frame()
         stream = checker.from_beginning()
         await stream.read_events(len(subject.written))

@@ -7,22 +7,37 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from boxoffice_server.app import Application
-from boxoffice_server.domain.order import OrderEvent, OrderStatus, created
+from boxoffice_server.domain import order, payment
+from boxoffice_server.domain.money import Money
+from boxoffice_server.domain.order import OrderEvent, OrderStatus
+from boxoffice_server.domain.payment import (
+    Payment,
+    PaymentEvent,
+    PaymentState,
+    PaymentStatus,
+)
 from boxoffice_server.domain.product import DataValue
 from boxoffice_server.domain.stream import LogBounds, Token, TokenKind
 from boxoffice_server.ports import Repository, Store
-from tests.conformance.checker import Written
+from tests.conformance.checker import Rpc, Written, watch_orders, watch_payments
 from tests.storage.samples import an_order
 from tests.streaming.reading import numbered
 from tests.support.service import service_settings
 
+# What a Watch RPC tells of, and what stands beside it in the log, for nobody who watches by it.
+Told = tuple[OrderEvent, PaymentEvent] | tuple[PaymentEvent, OrderEvent]
+
 
 class ServiceSubject:
-    """Writes straight to the store of a running service, and watches it from outside."""
+    """Writes sales straight to the store of a running service, which is watched from outside.
 
-    def __init__(self, application: Application, address: str) -> None:
+    Each is an order and its payment, made in one transaction: one of the two is watched.
+    """
+
+    def __init__(self, application: Application, address: str, rpc: Rpc = watch_orders) -> None:
         self.address = address
         self.written: list[Written] = []
+        self.rpc = rpc
         self._application = application
         self.drained = False
 
@@ -35,18 +50,30 @@ class ServiceSubject:
         transaction = self.written[-1].transaction + 1 if self.written else 1
         written = [Written(transaction, index, size) for index in range(size)]
         now = datetime.now(UTC)
-        events = [event_of(each, now, user_id=user_id, size=bytes_each) for each in written]
+        sales = [self._sale(each, now, user_id=user_id, size=bytes_each) for each in written]
 
         def body(repo: Repository) -> Token:
-            return [repo.log.append(event) for event in events][-1]
+            return [repo.log.append(event) for sale in sales for event in sale][-1]
 
         token = await self.store.write(body)
         self.written += written
         return token.encode()
 
+    def _sale(self, written: Written, now: datetime, *, user_id: str, size: int) -> Told:
+        """Make the events of a sale, the watched one first and with as many bytes."""
+        if self.rpc is watch_payments:
+            return (
+                payment_event(written, now, user_id=user_id, size=size),
+                order_event(written, now, user_id=user_id),
+            )
+        return (
+            order_event(written, now, user_id=user_id, size=size),
+            payment_event(written, now, user_id=user_id),
+        )
+
     async def compact(self) -> None:
         # What was written last may not be numbered yet.
-        await numbered(self.store, len(self.written))
+        await numbered(self.store, 2 * len(self.written))
         ahead = datetime.now(UTC) + timedelta(days=1)
         await self.store.write(lambda repo: repo.log.compact(before=ahead))
 
@@ -65,14 +92,15 @@ class ServiceSubject:
         return await self.store.read(lambda repo: repo.log.bounds())
 
 
-def event_of(written: Written, now: datetime, *, user_id: str, size: int) -> OrderEvent:
+def order_event(written: Written, now: datetime, *, user_id: str, size: int = 0) -> OrderEvent:
     """The event that made the order which stands for what was written."""
-    order = an_order(1, user_id=user_id, status=OrderStatus.CREATED)
+    sample = an_order(1, user_id=user_id, status=OrderStatus.CREATED)
     data: dict[str, DataValue] = {"seat": "x" * size}
-    return created(
+    return order.created(
         replace(
-            order,
+            sample,
             id=written.order_id(),
+            payment_id=written.payment_id(),
             data=data,
             vendor_events=(),
             create_time=now,
@@ -81,12 +109,31 @@ def event_of(written: Written, now: datetime, *, user_id: str, size: int) -> Ord
     )
 
 
+def payment_event(written: Written, now: datetime, *, user_id: str, size: int = 0) -> PaymentEvent:
+    """The event that made the payment which stands for what was written."""
+    return payment.created(
+        Payment(
+            id=written.payment_id(),
+            user_id=user_id,
+            order_id=written.order_id(),
+            created_by="shop",
+            description="x" * size,
+            amount=Money(amount=1250, currency="eur"),
+            state=PaymentState(status=PaymentStatus.REQUIRES_PAYMENT_METHOD),
+            create_time=now,
+            update_time=now,
+        )
+    )
+
+
 @asynccontextmanager
-async def serving_service(database_url: str, **variables: str) -> AsyncIterator[ServiceSubject]:
-    """Run a service on a database with all tables."""
+async def serving_service(
+    database_url: str, rpc: Rpc = watch_orders, **variables: str
+) -> AsyncIterator[ServiceSubject]:
+    """Run a service on a database with all tables, to be watched by one of its RPCs."""
     application = Application(service_settings(database_url, **variables))
     doors = await application.start()
-    subject = ServiceSubject(application, str(doors.grpc))
+    subject = ServiceSubject(application, str(doors.grpc), rpc)
     try:
         yield subject
     finally:
