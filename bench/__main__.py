@@ -12,11 +12,13 @@ from bench.catch_up import bench_catch_up
 from bench.conditions import conditions
 from bench.delay import bench_delay
 from bench.lab import FULL, QUICK, SMOKE, Lab, opened_lab
+from bench.rate import bench_rate
 from bench.report import Row, table
 from tests.support.postgres import PostgresServer
 
 BENCHES: dict[str, Callable[[Lab], list[Row]]] = {
     "calls": bench_calls,
+    "rate": bench_rate,
     "append": bench_append,
     "delay": bench_delay,
     "catchup": bench_catch_up,

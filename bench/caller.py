@@ -1,4 +1,4 @@
-"""A client that makes unary calls in a closed loop: so many callers, each one call at a time."""
+"""A client that makes unary calls: in a closed loop, each caller one at a time, or at a rate."""
 
 import asyncio
 import time
@@ -9,6 +9,8 @@ import grpc
 
 from bench.canned_stripe import held_seconds
 from bench.child import Answer, obey
+from bench.open_loop import at_rate
+from boxoffice.common.v1 import money_pb2
 from boxoffice.orders.v1 import orders_pb2
 from boxoffice.payments.v1 import payments_pb2 as pb
 from boxoffice.payments.v1 import payments_pb2_grpc
@@ -27,30 +29,113 @@ async def pay(*, address: str, callers: int, calls: int, product_id: str) -> Ans
     orders = set()
 
     async with grpc.aio.insecure_channel(address) as channel:
-        stub: payments_pb2_grpc.PaymentsServiceAsyncStub
-        stub = payments_pb2_grpc.PaymentsServiceStub(channel)
+        stub = _stub(channel)
 
         async def call_on() -> None:
             for number in numbers:
-                request = pb.CreatePaymentIntentRequest(
-                    request_id=str(uuid.uuid4()),
-                    user_id=f"user-{number % USERS}",
-                    product_id=product_id,
-                    payment_method_type=pb.PAYMENT_METHOD_TYPE_CARD,
-                )
-                request.data.update({"patient": "Rex"})
                 begin = time.perf_counter()
-                answer = await stub.CreatePaymentIntent(request, timeout=CALL_SECONDS)
+                answer = await stub.CreatePaymentIntent(
+                    payment_request(number, product_id), timeout=CALL_SECONDS
+                )
                 took = time.perf_counter() - begin
-                payment = answer.payment
-                shares.append(took - held_seconds(payment.stripe_payment_intent_id))
-                assert payment.order_id == answer.order.id
-                assert answer.order.status == orders_pb2.ORDER_STATUS_CREATED
-                assert answer.client_secret
+                shares.append(took - _held_by_intent(answer))
                 orders.add(answer.order.id)
 
         seconds = await _all_at_once(callers, call_on)
     return {"seconds": seconds, "shares": shares, "orders": len(orders)}
+
+
+async def pay_at_rate(*, address: str, rate: float, calls: int, product_id: str) -> Answer:
+    """Call CreatePaymentIntent at a rate, and check each answer."""
+    orders = set()
+
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = _stub(channel)
+
+        async def call(number: int) -> float:
+            answer = await stub.CreatePaymentIntent(
+                payment_request(number, product_id), timeout=CALL_SECONDS
+            )
+            orders.add(answer.order.id)
+            return _held_by_intent(answer)
+
+        told = await at_rate(rate, calls, call)
+    assert len(orders) == calls - told["errors"]
+    return told
+
+
+async def charge_at_rate(*, address: str, rate: float, calls: int) -> Answer:
+    """Call ChargeUser at a rate, and check each answer."""
+    charges = set()
+
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = _stub(channel)
+
+        async def call(number: int) -> float:
+            answer = await stub.ChargeUser(charge_request(number), timeout=CALL_SECONDS)
+            assert answer.payment.status == pb.PAYMENT_STATUS_COMPLETE
+            charges.add(answer.payment.stripe_charge_id)
+            return held_seconds(answer.payment.stripe_payment_intent_id)
+
+        told = await at_rate(rate, calls, call)
+    assert len(charges) == calls - told["errors"]
+    return told
+
+
+async def save_methods(*, address: str) -> Answer:
+    """Save a payment method for each user."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        for number in range(USERS):
+            request = pb.SavePaymentMethodRequest(
+                request_id=str(uuid.uuid4()),
+                user_id=_user(number),
+                stripe_payment_method_id=_method(number),
+            )
+            await _stub(channel).SavePaymentMethod(request, timeout=CALL_SECONDS)
+    return {}
+
+
+def payment_request(number: int, product_id: str) -> pb.CreatePaymentIntentRequest:
+    """Ask for a payment by one of the users."""
+    request = pb.CreatePaymentIntentRequest(
+        request_id=str(uuid.uuid4()),
+        user_id=_user(number),
+        product_id=product_id,
+        payment_method_type=pb.PAYMENT_METHOD_TYPE_CARD,
+    )
+    request.data.update({"patient": "Rex"})
+    return request
+
+
+def charge_request(number: int) -> pb.ChargeUserRequest:
+    """Charge one of the users by what is saved."""
+    return pb.ChargeUserRequest(
+        request_id=str(uuid.uuid4()),
+        user_id=_user(number),
+        amount=money_pb2.Money(amount=4900, currency_code="eur"),
+        description="Wellness exam",
+        stripe_payment_method_id=_method(number),
+    )
+
+
+def _user(number: int) -> str:
+    return f"user-{number % USERS}"
+
+
+def _method(number: int) -> str:
+    return f"pm_{number % USERS:08d}"
+
+
+def _held_by_intent(answer: pb.CreatePaymentIntentResponse) -> float:
+    """Check what is told of a payment, and answer how long Stripe held it."""
+    assert answer.payment.order_id == answer.order.id
+    assert answer.order.status == orders_pb2.ORDER_STATUS_CREATED
+    assert answer.client_secret
+    return held_seconds(answer.payment.stripe_payment_intent_id)
+
+
+def _stub(channel: grpc.aio.Channel) -> "payments_pb2_grpc.PaymentsServiceAsyncStub":
+    return payments_pb2_grpc.PaymentsServiceStub(channel)
 
 
 async def read(
@@ -80,7 +165,15 @@ async def _all_at_once(callers: int, call_on: Callable[[], Awaitable[None]]) -> 
 
 async def main() -> None:
     """Call as standard input says, until it ends."""
-    await obey({"pay": pay, "read": read})
+    await obey(
+        {
+            "pay": pay,
+            "read": read,
+            "save_methods": save_methods,
+            "pay_at_rate": pay_at_rate,
+            "charge_at_rate": charge_at_rate,
+        }
+    )
 
 
 if __name__ == "__main__":

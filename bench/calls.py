@@ -33,7 +33,10 @@ class Payments:
 def bench_calls(lab: Lab) -> list[Row]:
     """Measure CreatePaymentIntent, GetOrder and GetProduct on both stores."""
     stripe = lab.child("bench.canned_stripe").ask("address")["address"]
-    shops = {store: open_shop(lab, store, stripe) for store in STORES}
+    shops = {
+        store: open_shop(lab.child("bench.service"), lab.database(store), stripe)
+        for store in STORES
+    }
     shops[BARE] = open_bare_shop(lab, shops[STORES[0]])
     caller = lab.child("bench.caller")
     return _payment_rows(lab, caller, shops) + _read_rows(lab, caller, shops)

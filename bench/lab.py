@@ -24,6 +24,7 @@ class Scale:
     payments: int
     reads: int
     appends: int
+    open_seconds: float
     live_seconds: float
     live_rate: int
     live_streams: int
@@ -35,6 +36,7 @@ FULL = Scale(
     payments=300,
     reads=2000,
     appends=1000,
+    open_seconds=3.0,
     live_seconds=3.0,
     live_rate=500,
     live_streams=100,
@@ -45,6 +47,7 @@ QUICK = Scale(
     payments=60,
     reads=400,
     appends=150,
+    open_seconds=0.5,
     live_seconds=0.8,
     live_rate=200,
     live_streams=50,
@@ -55,6 +58,7 @@ SMOKE = Scale(
     payments=10,
     reads=20,
     appends=20,
+    open_seconds=0.1,
     live_seconds=0.2,
     live_rate=100,
     live_streams=3,

@@ -49,6 +49,10 @@ class Service:
         if self._application is not None:
             await self._application.stop()
 
+    async def used(self) -> Answer:
+        """Tell how much CPU this process has used."""
+        return {"seconds": time.process_time()}
+
     async def make_orders(self) -> Answer:
         """Make the orders that are written to."""
 
@@ -100,7 +104,14 @@ async def main() -> None:
     """Serve once told to, until standard input ends."""
     configure_log()
     service = Service()
-    await obey({"start": service.start, "make_orders": service.make_orders, "write": service.write})
+    await obey(
+        {
+            "start": service.start,
+            "used": service.used,
+            "make_orders": service.make_orders,
+            "write": service.write,
+        }
+    )
     await service.stop()
 
 

@@ -6,6 +6,7 @@ import grpc
 from google.protobuf.message import Message
 
 from bench.canned_stripe import DELAY_SECONDS
+from bench.child import Child
 from bench.lab import Lab
 from boxoffice.common.v1 import money_pb2
 from boxoffice.orders.v1 import orders_pb2, orders_pb2_grpc
@@ -15,6 +16,8 @@ PAY = "/boxoffice.payments.v1.PaymentsService/CreatePaymentIntent"
 GET_ORDER = "/boxoffice.orders.v1.OrdersService/GetOrder"
 GET_PRODUCT = "/boxoffice.orders.v1.OrdersService/GetProduct"
 CALL_SECONDS = 30.0
+# The request id of the one payment that every shop has made.
+SAMPLE_REQUEST = "0" * 36
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +44,15 @@ class Shop:
     reads: tuple[Call, ...]
 
 
-def open_shop(lab: Lab, store: str, stripe: str) -> Shop:
+def open_shop(service: Child, database: str, stripe: str) -> Shop:
     """Start a service on an empty database, and sell something."""
-    service = lab.child("bench.service")
-    address = service.ask("start", database=lab.database(store), stripe=stripe)["address"]
+    address = service.ask("start", database=database, stripe=stripe)["address"]
     with grpc.insecure_channel(address) as channel:
         orders = orders_pb2_grpc.OrdersServiceStub(channel)
         payments = payments_pb2_grpc.PaymentsServiceStub(channel)
         product = orders.CreateProduct(_new_product(), timeout=CALL_SECONDS).product
         pay = payments_pb2.CreatePaymentIntentRequest(
-            request_id="0" * 36, user_id="user-0", product_id=product.id
+            request_id=SAMPLE_REQUEST, user_id="user-0", product_id=product.id
         )
         pay.data.update({"patient": "Rex"})
         paid = payments.CreatePaymentIntent(pay, timeout=CALL_SECONDS)
@@ -75,6 +77,14 @@ def open_bare_shop(lab: Lab, shop: Shop) -> Shop:
         delay = DELAY_SECONDS if call is shop.pay else 0
         bare.ask("answer", method=call.method, body=call.answer.hex(), delay=delay)
     return replace(shop, address=bare.ask("address")["address"])
+
+
+def charge(address: str, request: payments_pb2.ChargeUserRequest) -> None:
+    """Charge a user who has saved a payment method."""
+    with grpc.insecure_channel(address) as channel:
+        payments = payments_pb2_grpc.PaymentsServiceStub(channel)
+        paid = payments.ChargeUser(request, timeout=CALL_SECONDS).payment
+    assert paid.status == payments_pb2.PAYMENT_STATUS_COMPLETE
 
 
 def _new_product() -> orders_pb2.CreateProductRequest:

@@ -1,5 +1,6 @@
 """The benchmarks measure what they say: right answers, each against its own baseline."""
 
+import asyncio
 import re
 import signal
 import sys
@@ -7,10 +8,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import grpc
 import pytest
 
 from bench.__main__ import BENCHES
+from bench.footprint import Footprint, Write
 from bench.h2load import h2load_rate
+from bench.open_loop import at_rate
 from bench.report import Row, in_turns, quantile, table
 from tests.support.processes import Process
 
@@ -31,6 +35,22 @@ MEASURES = {
         "GetProduct, SQLite",
         "GetOrder, PostgreSQL",
         "GetProduct, PostgreSQL",
+    ],
+    "rate": [
+        f"{call} at {rate}/s, {store}{what}"
+        for store in ("SQLite", "PostgreSQL")
+        for call, rate, *more in (
+            ("CreatePaymentIntent", 100),
+            ("CreatePaymentIntent", 200),
+            ("CreatePaymentIntent", 300, ": CPU of the service"),
+            ("ChargeUser", 300, ": CPU of the service"),
+        )
+        for what in (
+            ": our share, p50",
+            ": our share, p99",
+            ": answered without an error",
+            *more,
+        )
     ],
     "append": [
         "append and number, SQLite",
@@ -131,6 +151,49 @@ def test_rounds_are_taken_in_turns_and_compared_within_each() -> None:
     assert row.ratio == 2
     assert row.cells() == ("m", "u", "30.0", "60.0", "2.00", "a")
     assert table([row]).splitlines()[1] == "m        u         30.0  60.0   2.00  a"
+
+
+async def test_calls_at_a_rate_wait_for_none_before_them() -> None:
+    """A call counts from when it was due, however long the one before takes; refusals are told."""
+    last = asyncio.Event()
+
+    async def call(number: int) -> float:
+        if number == 0:
+            await last.wait()
+        elif number == 1:
+            raise grpc.aio.AioRpcError(
+                grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata()
+            )
+        else:
+            last.set()
+        return 0.0
+
+    told = await at_rate(100.0, 3, call)
+    assert told["errors"] == 1
+    # The first one had to wait for the last, which was due two hundredths of a second later.
+    last_share, first_share = told["shares"]
+    assert first_share - last_share > 0.0199
+
+
+def test_what_a_call_wrote_is_written_again_under_other_names() -> None:
+    """A footprint keeps its sizes, and no two share a name."""
+    row = {"id": "pay_1", "payload": b"of pay_1", "amount": 1}
+    seen = Footprint(
+        first=[Write(table="payments", row=row)],
+        second=[Write(table="payments", row=row, key=("id",))],
+        names=frozenset({"pay_1"}),
+    )
+    again = seen.again()
+    (name,) = again.names
+    assert (len(name), name == "pay_1") == (5, False)
+    assert again.first[0].row == {"id": name, "payload": b"of " + name.encode(), "amount": 1}
+    assert again.first[0].statement("$") == (
+        "INSERT INTO payments (id, payload, amount) VALUES ($1, $2, $3)"
+    )
+    assert again.second[0].statement("?") == (
+        "UPDATE payments SET id = ?1, payload = ?2, amount = ?3 WHERE id = ?4"
+    )
+    assert again.second[0].values == [name, b"of " + name.encode(), 1, name]
 
 
 def test_a_quantile_is_one_of_the_values() -> None:
