@@ -7,6 +7,7 @@ the janitor, reads the vendor before asking for anything again, and asks under t
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -105,6 +106,9 @@ class Operations:
         self._log = structlog.get_logger(part="operations")
         self._own = OwnTasks(self._tell_unheard)
         self._stirred = asyncio.Event()
+        # What this process is at work on, and how many calls are just about to be.
+        self._running: set[OperationKey] = set()
+        self._starting: Counter[OperationKey] = Counter()
 
     def know(self, works: Mapping[str, Work[Any]]) -> None:
         """Learn how each kind of operation is done, by its name."""
@@ -167,14 +171,27 @@ class Operations:
         loop = asyncio.get_running_loop()
         give_up = loop.time() + wait_seconds
         while True:
-            begun = await self._store.write(partial(self._begin, started=held, record=record))
+            begun = await self._begin_here(held, record)
             if begun.mine or begun.operation.answer is not None:
-                await reach_async(FailPoint.RECORDED, started.key.operation)
                 return begun
             if loop.time() + pause > give_up:
                 raise in_progress(started.key)
             await asyncio.sleep(pause)
             pause = min(pause * 2, MOST_LOOK_SECONDS)
+
+    async def _begin_here(
+        self, started: Operation, record: Callable[[Repository, Operation], LoadedT]
+    ) -> Begun[LoadedT]:
+        self._starting[started.key] += 1
+        try:
+            begun = await self._store.write(partial(self._begin, started=started, record=record))
+            if begun.mine:
+                self._running.add(started.key)
+            return begun
+        finally:
+            self._starting[started.key] -= 1
+            if not self._starting[started.key]:
+                del self._starting[started.key]
 
     def _begin(
         self,
@@ -197,10 +214,13 @@ class Operations:
         return self._take_up(repo, known)
 
     def _is_free(self, operation: Operation) -> bool:
-        if not operation.owner:
+        if not operation.owner or _ran_out(operation, self._clock):
             return True
-        left = self._is_alone and operation.owner != self._instance
-        return left or _ran_out(operation, self._clock)
+        if operation.owner != self._instance:
+            return self._is_alone
+        # Where nobody here is at work on it, the store has failed whoever was.
+        key = operation.key
+        return key not in self._running and self._starting[key] == 1
 
     def _take_up(self, repo: Repository, operation: Operation) -> Begun[Any]:
         """Go on with what an earlier call began."""
@@ -226,6 +246,13 @@ class Operations:
 
         Without an `answer` only what became of it is recorded, for whoever asks again.
         """
+        try:
+            await reach_async(FailPoint.RECORDED, begun.operation.key.operation)
+            return await self._ask_and_finish(begun, answer)
+        finally:
+            self._running.discard(begun.operation.key)
+
+    async def _ask_and_finish(self, begun: Begun[Any], answer: Answer | None) -> Operation:
         operation = begun.operation
         name = operation.key.operation
         work = self._works[name]
@@ -356,6 +383,7 @@ class Operations:
             return [self._take_up(repo, each) for each in left]
 
         claimed = await self._store.write(claim)
+        self._running.update(each.operation.key for each in claimed)
         await asyncio.gather(*(self._go_on_alone(each) for each in claimed))
         return len(claimed)
 
