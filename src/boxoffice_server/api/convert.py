@@ -177,18 +177,17 @@ def to_order_status(status: OrderStatus) -> orders_pb2.OrderStatus.ValueType:
     return orders_pb2.OrderStatus.Value(enum_name(status, "ORDER_STATUS"))
 
 
+def from_order_status(number: orders_pb2.OrderStatus.ValueType, field: str) -> OrderStatus:
+    """Read a status, which must be one."""
+    return member(OrderStatus, enum_text(orders_pb2.OrderStatus, number), "ORDER_STATUS", field)
+
+
 def from_order_statuses(
     numbers: Iterable[orders_pb2.OrderStatus.ValueType], field: str
 ) -> tuple[OrderStatus, ...]:
     """Read the statuses of a filter."""
     return tuple(
-        member(
-            OrderStatus,
-            enum_text(orders_pb2.OrderStatus, number),
-            "ORDER_STATUS",
-            f"{field}[{index}]",
-        )
-        for index, number in enumerate(numbers)
+        from_order_status(number, f"{field}[{index}]") for index, number in enumerate(numbers)
     )
 
 

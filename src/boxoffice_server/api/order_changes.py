@@ -118,7 +118,7 @@ class OrderChangeMethods:
         faults.extend(text_violations(request.reason, "reason", most=MOST_REASON))
         faults.extend(text_violations(request.actor, "actor", most=MAX_USER_ID))
         faults.refuse()
-        (status,) = convert.from_order_statuses([request.status], "status")
+        status = convert.from_order_status(request.status, "status")
         if status is OrderStatus.CHARGE_CREATED:
             raise invalid_field("status", "must not be charge_created, which only a charge gives")
         key = self._writes.key(request.request_id, "SetOrderStatus", context)

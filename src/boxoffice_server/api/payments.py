@@ -234,7 +234,8 @@ class PaymentsServicer(  # type: ignore[misc]
             repo: Repository, operation: Operation
         ) -> pb.CapturePaymentResponse | BoxofficeError:
             payment = a_payment(repo, operation.resource_id)
-            if not payment.captured:
+            # Somebody else may have captured another part of it.
+            if not payment.captured or payment.captured != (amount or payment.captured):
                 return payments.wrong_status(
                     payment, Reason.PAYMENT_NOT_CAPTURABLE, "holds no money to capture"
                 )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from boxoffice_server.domain.errors import BoxofficeError
+from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.ids import Prefix, hashed_id
 from boxoffice_server.domain.payment import (
     Customer,
@@ -145,7 +145,7 @@ class CaptureIntent:
                 send=lambda key: self._gateway.capture_intent(loaded, amount=amount, key=key),
             )
         except BoxofficeError as error:
-            raise about(error, payment_id=loaded.id) from error
+            answer = await _after_refusal(self._gateway, loaded, error)
 
         def record(repo: Repository, operation: Operation) -> Operation:
             settle_intent(self._settlement, repo, operation.resource_id, answer)
@@ -188,7 +188,7 @@ class CancelIntent:
                 send=lambda key: self._gateway.cancel_intent(loaded, key=key),
             )
         except BoxofficeError as error:
-            raise about(error, payment_id=loaded.id) from error
+            answer = await _after_refusal(self._gateway, loaded, error)
 
         def record(repo: Repository, operation: Operation) -> Operation:
             settle_intent(self._settlement, repo, operation.resource_id, answer)
@@ -223,6 +223,21 @@ async def _ended(gateway: PaymentGateway, payment: Payment) -> IntentAnswer | No
     answer = await gateway.read_intent(payment.stripe_payment_intent_id)
     ended = answer.fact.signal in {PaymentSignal.CAPTURED, PaymentSignal.CANCELLED}
     return answer if ended else None
+
+
+async def _after_refusal(
+    gateway: PaymentGateway, payment: Payment, error: BoxofficeError
+) -> IntentAnswer:
+    """Read how an intent has ended that the vendor would not capture or cancel.
+
+    It may have ended before anyone told us. Raises the refusal where it has not.
+    """
+    answer = None
+    if error.reason is Reason.VENDOR_REFUSED:
+        answer = await _ended(gateway, payment)
+    if answer is None:
+        raise about(error, payment_id=payment.id) from error
+    return answer
 
 
 def settle_intent(
