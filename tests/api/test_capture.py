@@ -237,3 +237,17 @@ def test_capture_at_stripes_dashboard_is_learned(
     assert statuses_until(orders, held.order.id, STARTED)[-1] == "task_started"
     account.wait_delivered()
     assert desk.payment(held.payment.id).captured_amount == euros(700)
+
+
+def test_capture_that_somebody_else_was_faster_with(
+    desk: Desk, held: pb.CreatePaymentIntentResponse, account: Account
+) -> None:
+    """Another amount was taken, and we had not heard of it: refused, and learned by it."""
+    account.webhooks("drop")
+    intent_id = held.payment.stripe_payment_intent_id
+    account.call("POST", f"payment_intents/{intent_id}/capture", amount_to_capture=700)
+    with refused(Reason.PAYMENT_NOT_CAPTURABLE) as refusal:
+        desk.payments.CapturePayment(capture_request(held.payment.id, amount=1000))
+    assert refusal.metadata == {"payment_id": held.payment.id, "status": "complete"}
+    assert desk.payment(held.payment.id).captured_amount == euros(700)
+    account.webhooks("normal")
