@@ -8,10 +8,15 @@ import pytest
 
 from boxoffice_server.domain.notification import NotificationState
 from boxoffice_server.domain.order import OrderStatus
-from boxoffice_server.domain.payment import PaymentFlow, PaymentSignal, PaymentStatus
+from boxoffice_server.domain.payment import (
+    PaymentFact,
+    PaymentFlow,
+    PaymentSignal,
+    PaymentStatus,
+)
 from boxoffice_server.domain.stream import RecordKind
 from boxoffice_server.domain.task import TaskState
-from boxoffice_server.ports import Store
+from boxoffice_server.ports import NotificationFilter, Store
 from boxoffice_server.settlement import lock
 from tests.storage.samples import a_notification, a_payment, an_order, at, keep
 from tests.support.settling import CAPTURED, a_fact, sell
@@ -152,7 +157,7 @@ async def test_payment_is_known_by_the_charge_that_took_its_money(store: Store) 
     ids=["made", "on its way", "intent", "charge", "charge on its way"],
 )
 async def test_what_was_heard_too_early_waits_to_be_applied(
-    store: Store, facts: list[object], related: str
+    store: Store, facts: list[PaymentFact], related: str
 ) -> None:
     """Once a payment knows its charge, whichever fact was the first to tell of its intent."""
     unrelated = replace(a_notification(1), state=NotificationState.UNRELATED, related_id=related)
@@ -162,11 +167,11 @@ async def test_what_was_heard_too_early_waits_to_be_applied(
     sale = await sell(store)
     for fact in facts:
         await sale.settle(fact, intent="pi_1", charge="ch_1")
-    kept = [
-        await store.read(lambda repo, id_=each.id: repo.notifications.get(id_))
-        for each in (unrelated, other, applied)
-    ]
-    assert kept == [replace(unrelated, state=NotificationState.WAITING), other, applied]
+    waiting = replace(unrelated, state=NotificationState.WAITING)
+    kept = await store.read(
+        lambda repo: repo.notifications.find(NotificationFilter(), before_id="", limit=9)
+    )
+    assert {each.id: each for each in kept} == {each.id: each for each in (waiting, other, applied)}
 
 
 async def test_money_for_a_cancelled_order_is_told_as_such(store: Store) -> None:

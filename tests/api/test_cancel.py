@@ -160,9 +160,7 @@ ENDED: dict[str, tuple[Callable[[Desk], Sale], str, str]] = {
 
 
 @pytest.mark.parametrize("name", ENDED)
-def test_payment_that_is_complete_or_on_its_way_can_only_be_refunded(
-    desk: Desk, name: str
-) -> None:
+def test_payment_that_is_complete_or_on_its_way_can_only_be_refunded(desk: Desk, name: str) -> None:
     """Neither it nor its order is cancelled, and Stripe is not asked."""
     make, payment_status, order_status = ENDED[name]
     made = make(desk)
@@ -286,6 +284,4 @@ def test_money_for_a_cancelled_order_makes_it_paid_and_raises_an_alert(
     assert status_name(desk.payment(made.payment.id)) == "complete"
     assert desk.task(made.order.id).state == orders_pb2.TASK_STATE_PENDING
     alerts = [line for line in log.lines if line["event"].startswith("money arrived")]
-    assert [(alert["level"], alert["order_id"]) for alert in alerts] == [
-        ("error", made.order.id)
-    ]
+    assert [(alert["level"], alert["order_id"]) for alert in alerts] == [("error", made.order.id)]

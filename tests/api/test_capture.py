@@ -103,9 +103,7 @@ def test_part_is_captured_and_the_rest_released(
     assert refusal.metadata == {"payment_id": held.payment.id, "status": "complete"}
 
 
-def test_more_than_is_held_is_refused(
-    desk: Desk, held: pb.CreatePaymentIntentResponse
-) -> None:
+def test_more_than_is_held_is_refused(desk: Desk, held: pb.CreatePaymentIntentResponse) -> None:
     """And changes nothing."""
     with refused(Reason.AMOUNT_EXCEEDS_AUTHORISATION) as refusal:
         desk.payments.CapturePayment(capture_request(held.payment.id, amount=1251))

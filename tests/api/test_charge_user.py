@@ -64,8 +64,7 @@ def test_history_tells_every_payment_whatever_became_of_it(
     """Newest first: status, description, amount, date and Stripe's id of each."""
     user = new_user()
     good, poor, strict = (
-        desk.save(user, card)
-        for card in ("visa", "chargeCustomerFail", "authenticationRequired")
+        desk.save(user, card) for card in ("visa", "chargeCustomerFail", "authenticationRequired")
     )
     taken = grpc_stub.ChargeUser(
         charge_request(user, amount=euros(20000), description="one", payment_method_id=good.id)
@@ -139,7 +138,9 @@ def test_bank_that_asks_for_the_customer_has_not_declined(
     assert (finished.id, finished.HasField("action_deadline")) == (payment_id, False)
 
 
-def declined(payments: PaymentsServiceStub, request: pb.ChargeUserRequest, reason: Reason) -> Refusal:
+def declined(
+    payments: PaymentsServiceStub, request: pb.ChargeUserRequest, reason: Reason
+) -> Refusal:
     """Make a charge that fails."""
     with refused(reason) as refusal:
         payments.ChargeUser(request)

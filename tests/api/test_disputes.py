@@ -36,7 +36,9 @@ def disputed(desk: Desk, payment: pb.Payment, **given: object) -> str:
     """Have the customer's bank dispute a payment, wait until it is known; answers Stripe's id."""
     path = f"payment_intents/{payment.stripe_payment_intent_id}"
     made: str = desk.press(path, "dispute", **given)["id"]
-    wait_for(desk, payment.id, "warning_needs_response" if given.get("inquiry") else "needs_response")
+    wait_for(
+        desk, payment.id, "warning_needs_response" if given.get("inquiry") else "needs_response"
+    )
     return made
 
 

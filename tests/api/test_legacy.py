@@ -244,9 +244,7 @@ def test_declined_card_is_told_and_another_source_may_pay(
 
 
 @pytest.mark.usefixtures("deaf")
-def test_source_that_is_not_chargeable_is_refused_by_stripe(
-    desk: Desk, account: Account
-) -> None:
+def test_source_that_is_not_chargeable_is_refused_by_stripe(desk: Desk, account: Account) -> None:
     """The customer has not been at the bank yet: in Stripe's words, and the order stays."""
     order = ordered(desk)
     source = make_source(desk, order)
@@ -259,9 +257,7 @@ def test_source_that_is_not_chargeable_is_refused_by_stripe(
 
 
 @pytest.mark.usefixtures("deaf")
-def test_account_for_which_sources_are_closed_is_told_so(
-    desk: Desk, account: Account
-) -> None:
+def test_account_for_which_sources_are_closed_is_told_so(desk: Desk, account: Account) -> None:
     """With the switch off Stripe refuses, and its reason reaches the caller."""
     order = ordered(desk)
     source = make_source(desk, order)

@@ -94,9 +94,7 @@ def unsettled(desk: Desk) -> int:
     return sum(each["state"] == "pending" for each in sent)
 
 
-def test_word_that_comes_during_the_call_charges_nothing(
-    desk: Desk, account: Account
-) -> None:
+def test_word_that_comes_during_the_call_charges_nothing(desk: Desk, account: Account) -> None:
     """A card's Source may be charged any number of times, so it is ours to do it once."""
     account.webhooks("hold")
     order = ordered(desk)

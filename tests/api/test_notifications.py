@@ -9,7 +9,7 @@ from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
 from boxoffice.webhooks.v1 import webhooks_pb2 as pb
 from boxoffice.webhooks.v1.webhooks_pb2_grpc import WebhooksServiceStub
 from boxoffice_server.domain.errors import Reason
-from boxoffice_server.vendors.stripe import sayings
+from boxoffice_server.vendors.stripe import notifications
 from tests.support.calls import new_request_id, refused, refused_field
 from tests.support.notices import deliver, event_of, intent_of
 from tests.support.sales import create_intent, create_product
@@ -126,7 +126,7 @@ def test_replay_applies_what_an_older_release_parked(
 ) -> None:
     """The type is unknown when it comes and known when it is replayed: the order is paid then."""
     with pytest.MonkeyPatch.context() as older:
-        older.delitem(sayings.EVENT_TYPES, SUCCEEDED)
+        older.delitem(notifications._READERS, SUCCEEDED)
         event = event_of(SUCCEEDED, intent_of(payment, "succeeded"))
         kept = deliver(grpc_stub, event).notification
         assert kept.state == PARKED

@@ -123,7 +123,9 @@ def test_bank_that_asks_for_the_customer_leaves_the_order_created(
     assert abs(known.payment.action_deadline.ToSeconds() - payment.action_deadline.ToSeconds()) <= 2
     assert known.client_secret == made.client_secret
     assert desk.order(made.order.id).status == CREATED
-    told = [each for each in desk.history(payment.id) if each.previous_status != each.payment.status]
+    told = [
+        each for each in desk.history(payment.id) if each.previous_status != each.payment.status
+    ]
     assert [status_name(each.payment) for each in told] == ["pending", "requires_action"]
     assert told[1].payment.HasField("action_deadline")
 
@@ -213,9 +215,7 @@ def test_saved_method_on_session_waits_for_the_customer(
         desk.until(made.payment.id, pb.PAYMENT_STATUS_COMPLETE)
 
 
-def test_held_off_session_is_authorised_at_once(
-    desk: Desk, product: orders_pb2.Product
-) -> None:
+def test_held_off_session_is_authorised_at_once(desk: Desk, product: orders_pb2.Product) -> None:
     """Manual capture of a saved method: the money waits, and so does the order."""
     made = bought(desk, product, capture_method=pb.CAPTURE_METHOD_MANUAL)
     assert status_name(made.payment) == "requires_capture"
@@ -239,9 +239,7 @@ def test_redirect_method_is_neither_saved_nor_used_later(
         "off_session reuse": {"setup_payment_method_reuse": pb.PAYMENT_METHOD_REUSE_OFF_SESSION},
     }
     type_ = pb.PaymentMethodType.Value(f"PAYMENT_METHOD_TYPE_{name}")
-    request = intent_request(
-        product.id, user_id=user, payment_method_type=type_, **asked[ask]
-    )
+    request = intent_request(product.id, user_id=user, payment_method_type=type_, **asked[ask])
     with refused(Reason.PAYMENT_METHOD_NOT_REUSABLE) as refusal:
         desk.payments.CreatePaymentIntent(request)
     assert refusal.metadata == {"payment_method_type": name.lower()}
@@ -270,15 +268,11 @@ def test_another_users_method_is_refused_before_anything_is_recorded(
     assert account.intents_of(thief) == []
 
 
-def test_off_session_needs_a_saved_method(
-    desk: Desk, product: orders_pb2.Product
-) -> None:
+def test_off_session_needs_a_saved_method(desk: Desk, product: orders_pb2.Product) -> None:
     """The customer is not there to give one."""
     with refused_field("off_session"):
         desk.payments.CreatePaymentIntent(intent_request(product.id, off_session=True))
     with refused_field("description"):
         desk.payments.CreatePaymentIntent(intent_request(product.id, description="d" * 501))
     with refused_field("setup_payment_method_reuse"):
-        desk.payments.CreatePaymentIntent(
-            intent_request(product.id, setup_payment_method_reuse=99)
-        )
+        desk.payments.CreatePaymentIntent(intent_request(product.id, setup_payment_method_reuse=99))

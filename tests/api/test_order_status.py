@@ -78,9 +78,9 @@ def test_every_status_can_be_set(
         if before == "paid"
         else payments_pb2.PAYMENT_STATUS_REQUIRES_PAYMENT_METHOD
     )
-    last = events_until(
-        grpc_stub, order.id, lambda event: len(event.order.manual_statuses) == 1
-    )[-1]
+    last = events_until(grpc_stub, order.id, lambda event: len(event.order.manual_statuses) == 1)[
+        -1
+    ]
     assert last.order.manual_statuses == [manual]
 
 
@@ -172,9 +172,7 @@ def test_full_refund_that_comes_later_holds_over_what_was_decided(
     assert order_status_name(desk.order(made.order.id)) == "refunded"
 
 
-def test_task_follows_what_was_decided(
-    grpc_stub: OrdersServiceStub, desk: Desk
-) -> None:
+def test_task_follows_what_was_decided(grpc_stub: OrdersServiceStub, desk: Desk) -> None:
     """Paid by hand it is offered, cancelled by hand it is withdrawn, and paid again offered again.
 
     A worker that holds it has lost it.

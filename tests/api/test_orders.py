@@ -10,7 +10,13 @@ from boxoffice.orders.v1 import orders_pb2 as pb
 from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
 from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
 from boxoffice_server.domain.errors import Reason
-from tests.support.calls import new_request_id, refused, refused_field, statuses_until
+from tests.support.calls import (
+    events_until,
+    new_request_id,
+    refused,
+    refused_field,
+    statuses_until,
+)
 from tests.support.sales import create_intent, create_product
 from tests.support.service import Account
 
@@ -197,10 +203,11 @@ def test_same_tags_change_nothing(
 ) -> None:
     """An update that asks for what is there makes no event and no new etag."""
     order = create_intent(payments, create_product(grpc_stub).id, tags=["a"]).order
-    before = grpc_stub.ListOrders(pb.ListOrdersRequest(page_size=1)).resume_token
     answer = grpc_stub.UpdateOrder(update_request(pb.Order(id=order.id, tags=["a"]), "tags"))
     assert answer.order == order
-    assert grpc_stub.ListOrders(pb.ListOrdersRequest(page_size=1)).resume_token == before
+    grpc_stub.UpdateOrder(update_request(pb.Order(id=order.id, tags=["b"]), "tags"))
+    told = events_until(grpc_stub, order.id, lambda event: list(event.order.tags) == ["b"])
+    assert [list(event.order.tags) for event in told] == [["a"], ["b"]]
 
 
 BAD_UPDATES: dict[str, tuple[pb.Order, tuple[str, ...], str]] = {

@@ -12,12 +12,13 @@ from boxoffice.orders.v1 import orders_pb2
 from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
 from boxoffice.payments.v1 import payments_pb2 as pb
 from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
+from boxoffice_server.app import Timings
 from boxoffice_server.domain.errors import Reason
-from boxoffice_server.vendors.stripe.gateway import Patience
+from boxoffice_server.vendors.stripe.client import Patience
 from tests.support.calls import Refusal, refused
 from tests.support.logs import recorded_log
 from tests.support.sales import create_intent, create_product, intent_request
-from tests.support.service import Account, ServiceThread
+from tests.support.service import Account
 
 REPEATS = 2
 ATTEMPTS = REPEATS + 1
@@ -36,12 +37,11 @@ def product(orders: OrdersServiceStub) -> orders_pb2.Product:
     return create_product(orders)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def impatient(service: ServiceThread) -> None:
-    """The gateway repeats at once, and gives up after a second."""
-    service.application._gateway._patience = Patience(
-        call=timedelta(seconds=1), pauses=(timedelta(),) * REPEATS
-    )
+@pytest.fixture(scope="module")
+def timings() -> Timings:
+    """The gateway repeats at once, and gives up after a second; nobody but callers finds out."""
+    patience = Patience(call=timedelta(seconds=1), pauses=(timedelta(),) * REPEATS)
+    return Timings(patience=patience, look_every=timedelta(hours=1))
 
 
 @pytest.fixture(autouse=True)
@@ -273,17 +273,37 @@ def test_refusal_is_kept_for_a_caller_who_left(
     grpc_stub: PaymentsServiceStub,
     orders: OrdersServiceStub,
     account: Account,
-    caplog: pytest.LogCaptureFixture,
+    product: orders_pb2.Product,
 ) -> None:
-    """Nobody hears it, so the log does; the same request gets it when it is sent again."""
+    """It is the answer, so nothing has failed; the same request gets it when it is sent again."""
     cheap = create_product(orders, prices=[Money(amount=1, currency_code="eur")])
     request = intent_request(cheap.id)
     account.fault("latency", seconds=0.2)
+    call = grpc_stub.CreatePaymentIntent.future(request)
+    account.wait_struck()
+    assert call.cancel()
+    first = refused_by_stripe(grpc_stub, request)
+    account.fault("status", status=500)
+    assert refused_by_stripe(grpc_stub, request) == first
+    # Meets the fault, so that it is not left armed.
+    create_intent(grpc_stub, product.id)
+
+
+def test_unknown_outcome_is_logged_for_a_caller_who_left(
+    grpc_stub: PaymentsServiceStub,
+    orders: OrdersServiceStub,
+    product: orders_pb2.Product,
+    account: Account,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nobody hears it, so the log does; the same request finds out when it is sent again."""
+    request = intent_request(product.id)
+    account.fault("late", seconds=1.5)
     with recorded_log() as log:
         call = grpc_stub.CreatePaymentIntent.future(request)
         account.wait_struck()
         assert call.cancel()
-        refused_by_stripe(grpc_stub, request)
+        assert_once(grpc_stub.CreatePaymentIntent(request), account, orders)
     assert "a call failed after its caller had left" in [line["event"] for line in log.lines]
     gc.collect()
     assert "never retrieved" not in caplog.text

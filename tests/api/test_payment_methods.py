@@ -100,9 +100,7 @@ def test_another_users_method_is_not_found(grpc_stub: PaymentsServiceStub, desk:
     assert desk.methods(owner) == [method]
 
 
-def test_detached_method_can_not_be_saved_again(
-    grpc_stub: PaymentsServiceStub, desk: Desk
-) -> None:
+def test_detached_method_can_not_be_saved_again(grpc_stub: PaymentsServiceStub, desk: Desk) -> None:
     """Stripe never attaches it again (https://docs.stripe.com/api/payment_methods/detach)."""
     user = new_user()
     method = desk.save(user)

@@ -164,9 +164,7 @@ def test_refund_is_replayed_and_not_repeated(desk: Desk) -> None:
     assert len(refunds_of(desk, made.payment.id)) == 2
 
 
-def test_pending_refund_counts_and_succeeds_later(
-    desk: Desk, orders: OrdersServiceStub
-) -> None:
+def test_pending_refund_counts_and_succeeds_later(desk: Desk, orders: OrdersServiceStub) -> None:
     """While it is pending its money is spoken for, and the order stays as it is."""
     made = desk.sold("pendingRefund")
     answer = desk.payments.RefundPayment(refund_request(made.payment.id))

@@ -12,14 +12,17 @@ from boxoffice.orders.v1 import orders_pb2
 from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
 from boxoffice.payments.v1 import payments_pb2 as pb
 from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
+from boxoffice_server.app import Timings
 from boxoffice_server.domain.errors import Reason
-from boxoffice_server.ports import IntentAnswer
-from boxoffice_server.vendors.stripe.gateway import Patience
+from boxoffice_server.operations import intents
+from boxoffice_server.ports import IntentAnswer, Repository
+from boxoffice_server.settlement import Settlement
+from boxoffice_server.vendors.stripe.client import Patience
 from tests.support.calls import Refusal, refused, statuses_until
 from tests.support.fields import call, places
 from tests.support.logs import ServiceLog, recorded_log
 from tests.support.sales import create_product, intent_request
-from tests.support.service import WEBHOOK_SECRET, Account, ServiceThread
+from tests.support.service import WEBHOOK_SECRET, Account
 from tests.support.traces import kept_bytes, stream_bytes
 
 # A client secret where none belongs.
@@ -32,6 +35,12 @@ def grpc_stub_cls() -> type[PaymentsServiceStub]:
     return PaymentsServiceStub
 
 
+@pytest.fixture(scope="module")
+def timings() -> Timings:
+    """The gateway repeats once and at once; nobody but callers finds out what became of it."""
+    return Timings(patience=Patience(pauses=(timedelta(),)), look_every=timedelta(hours=1))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def log() -> Iterator[ServiceLog]:
     """Everything the service logs, from its start on."""
@@ -39,7 +48,9 @@ def log() -> Iterator[ServiceLog]:
         yield log
 
 
-def fail(*_: object, answer: IntentAnswer, **__: object) -> None:
+def fail(
+    _settlement: Settlement, _repo: Repository, _payment_id: str, answer: IntentAnswer
+) -> None:
     """Break down with an answer of Stripe's among the variables."""
     raise RuntimeError(f"could not record {answer.stripe_payment_intent_id}")
 
@@ -56,10 +67,8 @@ def made(
     grpc_stub: PaymentsServiceStub,
     orders: OrdersServiceStub,
     account: Account,
-    service: ServiceThread,
 ) -> pb.CreatePaymentIntentResponse:
     """A story with a lost answer, replays, a decline, a payment and a fault of our own."""
-    service.application._gateway._patience = Patience(pauses=(timedelta(),))
     product = create_product(orders)
     request = intent_request(product.id)
     account.fault("truncate", times=2)
@@ -77,7 +86,7 @@ def made(
         statuses_until(orders, made.order.id, status)
         account.wait_delivered()
     with refused(Reason.INTERNAL) as refusal, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service.application._payments, "_answered", fail)
+        patch.setattr(intents, "settle_intent", fail)
         grpc_stub.CreatePaymentIntent(intent_request(product.id))
     refusals.append(refusal)
     return made

@@ -64,9 +64,7 @@ def test_what_stripe_is_asked_for(grpc_stub: PaymentsServiceStub, account: Accou
     """Usage, type, customer and the metadata that leads back to the user; off session by default."""
     user = new_user()
     first = grpc_stub.CreateSetupIntent(setup_request(user))
-    second = grpc_stub.CreateSetupIntent(
-        setup_request(user, setup_payment_method_reuse=ON_SESSION)
-    )
+    second = grpc_stub.CreateSetupIntent(setup_request(user, setup_payment_method_reuse=ON_SESSION))
     intents = [
         account.call("GET", f"setup_intents/{each.stripe_setup_intent_id}")
         for each in (first, second)
@@ -86,7 +84,9 @@ def test_card_that_asks_for_its_holder_is_saved_for_use_without_them(
     user = new_user()
     made = grpc_stub.CreateSetupIntent(setup_request(user))
     desk.press(
-        f"setup_intents/{made.stripe_setup_intent_id}", "setup", card="authenticationRequiredOnSetup"
+        f"setup_intents/{made.stripe_setup_intent_id}",
+        "setup",
+        card="authenticationRequiredOnSetup",
     )
     method = saved(desk, user)
     request = pb.ChargeUserRequest(
@@ -138,9 +138,7 @@ def test_declined_setup_saves_nothing_and_may_be_tried_again(
     assert saved(desk, user).brand == "visa"
 
 
-def test_replay_reads_the_secret_again(
-    grpc_stub: PaymentsServiceStub, account: Account
-) -> None:
+def test_replay_reads_the_secret_again(grpc_stub: PaymentsServiceStub, account: Account) -> None:
     """The same request answers the same intent and secret, which is kept nowhere."""
     request = setup_request(new_user())
     made = grpc_stub.CreateSetupIntent(request)

@@ -114,6 +114,16 @@ CASES: dict[str, tuple[Told, tuple[str, str]]] = {
         lambda payment: intent_of(payment, "succeeded"),
         ("task_started", "complete"),
     ),
+    "charge.captured": (charge_of, ("task_started", "complete")),
+    # A hold that has run out is told by its intent, what was given back by its refunds.
+    "charge.expired": (
+        lambda payment: charge_of(payment, captured=False),
+        ("created", "requires_payment_method"),
+    ),
+    "charge.refunded": (
+        lambda payment: charge_of(payment, refunded=True),
+        ("created", "requires_payment_method"),
+    ),
     "charge.pending": (
         lambda payment: charge_of(payment, status="pending"),
         ("created", "pending"),

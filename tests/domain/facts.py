@@ -21,9 +21,14 @@ def fact(
     second: int = 0,
     id_: str = "evt_1",
     origin: FactOrigin = FactOrigin.NOTIFICATION,
+    amount: int | None = None,
 ) -> PaymentFact:
     """Make a fact; a failed attempt says why."""
-    failed = signal in {PaymentSignal.ATTEMPT_FAILED, PaymentSignal.REFUSED}
+    failed = signal in {
+        PaymentSignal.ATTEMPT_FAILED,
+        PaymentSignal.AUTHENTICATION_REQUIRED,
+        PaymentSignal.REFUSED,
+    }
     return PaymentFact(
         id=id_,
         origin=origin,
@@ -33,6 +38,7 @@ def fact(
         event_time=START + timedelta(seconds=second),
         signal=signal,
         failure=DECLINED if failed else None,
+        amount=amount,
     )
 
 
@@ -45,13 +51,14 @@ def histories(draw: st.DrawFn) -> list[PaymentFact]:
                 st.sampled_from(PaymentSignal),
                 st.integers(min_value=0, max_value=3),
                 st.sampled_from(FactOrigin),
+                st.none() | st.integers(min_value=1, max_value=1250),
             ),
             max_size=8,
         )
     )
     return [
-        fact(signal, second=second, id_=f"evt_{number}", origin=origin)
-        for number, (signal, second, origin) in enumerate(drawn)
+        fact(signal, second=second, id_=f"evt_{number}", origin=origin, amount=amount)
+        for number, (signal, second, origin, amount) in enumerate(drawn)
     ]
 
 

@@ -65,6 +65,7 @@ BEGINNINGS = (PaymentSignal.REQUIRES_PAYMENT_METHOD, PaymentSignal.REQUIRES_CONF
         (PaymentSignal.PROCESSING, OrderStatus.CREATED),
         (PaymentSignal.LEGACY_CHARGE_PENDING, OrderStatus.CHARGE_CREATED),
         (PaymentSignal.ATTEMPT_FAILED, OrderStatus.FAILED),
+        (PaymentSignal.AUTHENTICATION_REQUIRED, OrderStatus.CREATED),
         (PaymentSignal.AUTHORISED, OrderStatus.CREATED),
         (PaymentSignal.REFUSED, OrderStatus.FAILED),
         (PaymentSignal.CANCELLED, OrderStatus.CANCELLED),

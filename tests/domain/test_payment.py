@@ -1,5 +1,7 @@
 """Where a payment stands, from all that was said about it."""
 
+from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -8,18 +10,32 @@ from hypothesis import strategies as st
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.payment import (
+    PaymentEventType,
     PaymentFact,
     PaymentMethodType,
     PaymentSignal,
     PaymentState,
     PaymentStatus,
     PendingReason,
+    Reuse,
+    authentication_time,
+    authorised_amount,
+    captured_amount,
+    change,
+    check_cancellable,
+    check_capturable,
     check_currency,
+    check_refundable,
+    check_reusable,
+    created,
     derive_state,
     latest,
 )
-from tests.domain.facts import DECLINED, arrivals, fact, histories
+from boxoffice_server.domain.refund import Refund, RefundStatus
+from tests.domain.facts import DECLINED, START, arrivals, fact, histories
+from tests.domain.money_back import PAYMENT, a_dispute, a_refund
 
+LATER = START + timedelta(minutes=1)
 UNKNOWN = PaymentState(status=PaymentStatus.PENDING, pending_reason=PendingReason.OUTCOME_UNKNOWN)
 PROCESSING = PaymentState(status=PaymentStatus.PENDING, pending_reason=PendingReason.PROCESSING)
 
@@ -48,6 +64,10 @@ def test_a_payment_begins_with_an_unknown_outcome() -> None:
             PaymentSignal.ATTEMPT_FAILED,
             PaymentState(status=PaymentStatus.REQUIRES_PAYMENT_METHOD, last_failure=DECLINED),
         ),
+        (
+            PaymentSignal.AUTHENTICATION_REQUIRED,
+            PaymentState(status=PaymentStatus.REQUIRES_ACTION, last_failure=DECLINED),
+        ),
         (PaymentSignal.AUTHORISED, PaymentState(status=PaymentStatus.REQUIRES_CAPTURE)),
         (
             PaymentSignal.REFUSED,
@@ -66,7 +86,7 @@ def test_each_signal_leaves_a_payment_in_one_state(
 
 def test_every_signal_is_in_the_table() -> None:
     """A new signal needs a row above."""
-    assert len(PaymentSignal) == 11
+    assert len(PaymentSignal) == 12
 
 
 @given(arrivals())
@@ -165,3 +185,220 @@ def test_a_redirect_method_pays_in_euros_only(method_type: PaymentMethodType) ->
         "payment_method_type": method_type.value,
         "currency_code": "usd",
     }
+
+
+@pytest.mark.parametrize("reuse", list(Reuse))
+def test_only_cards_can_be_saved(reuse: Reuse) -> None:
+    """A redirect method sends the customer away at every payment."""
+    check_reusable(PaymentMethodType.CARD, reuse)
+    for method_type in set(PaymentMethodType) - {PaymentMethodType.CARD}:
+        with pytest.raises(BoxofficeError) as caught:
+            check_reusable(method_type, reuse)
+        assert caught.value.reason is Reason.PAYMENT_METHOD_NOT_REUSABLE
+        assert caught.value.metadata == {"payment_method_type": method_type.value}
+
+
+# -- how much, and until when ---------------------------------------------------------------------
+
+
+@given(arrivals())
+def test_amounts_and_times_are_the_same_for_any_arrival(
+    both: tuple[list[PaymentFact], list[PaymentFact]],
+) -> None:
+    """What is held, what was taken, and when the bank first asked for the customer."""
+    history, again = both
+    assert captured_amount(again, 1250) == captured_amount(history, 1250)
+    assert authorised_amount(again, 1250) == authorised_amount(history, 1250)
+    assert authentication_time(again) == authentication_time(history)
+
+
+def test_what_was_taken_is_what_the_vendor_says() -> None:
+    """Part of what was asked for; all of it where no amount is told; nothing before."""
+    part = fact(PaymentSignal.CAPTURED, amount=400)
+    silent = fact(PaymentSignal.CAPTURED, id_="evt_2", second=9)
+    assert captured_amount([fact(PaymentSignal.AUTHORISED, amount=1250)], 1250) == 0
+    assert captured_amount([silent], 1250) == 1250
+    assert captured_amount([part], 1250) == 400
+    assert captured_amount([silent, part], 1250) == 400
+
+
+def test_money_is_held_until_something_else_is_said() -> None:
+    """It is taken, or let go of; until then it is as much as the vendor says."""
+    held = fact(PaymentSignal.AUTHORISED, second=1, amount=900)
+    assert authorised_amount([], 1250) == 0
+    assert authorised_amount([held], 1250) == 900
+    assert authorised_amount([replace(held, amount=None)], 1250) == 1250
+    for signal in (PaymentSignal.CAPTURED, PaymentSignal.CANCELLED, PaymentSignal.ATTEMPT_FAILED):
+        assert authorised_amount([fact(signal, second=2, id_="evt_2"), held], 1250) == 0
+
+
+@given(histories())
+def test_held_money_belongs_to_requires_capture_alone(history: list[PaymentFact]) -> None:
+    """And taken money to a complete payment; a payment never shows both."""
+    status = derive_state(history).status
+    captured = captured_amount(history, 1250)
+    assert (captured > 0) == (status is PaymentStatus.COMPLETE)
+    if status is PaymentStatus.REQUIRES_CAPTURE:
+        assert authorised_amount(history, 1250) > 0
+
+
+def test_a_bank_that_asks_again_does_not_prolong_the_time() -> None:
+    """The customer's time runs from the first word on; a customer who is there has no such time."""
+    asked = [
+        fact(PaymentSignal.AUTHENTICATION_REQUIRED, second=second, id_=f"evt_{second}")
+        for second in (9, 4, 7)
+    ]
+    assert authentication_time(asked) == START + timedelta(seconds=4)
+    assert authentication_time([fact(PaymentSignal.REQUIRES_ACTION)]) is None
+
+
+def test_an_absent_customer_is_waited_for_over_the_decline_of_the_same_second() -> None:
+    """Stripe tells of the failed attempt too; the payment can still be finished."""
+    declined = fact(PaymentSignal.ATTEMPT_FAILED, id_="evt_2")
+    asked = fact(PaymentSignal.AUTHENTICATION_REQUIRED, id_="evt_1")
+    assert derive_state([asked, declined]).status is PaymentStatus.REQUIRES_ACTION
+
+
+# -- what may be done with it ---------------------------------------------------------------------
+
+
+HELD = replace(
+    PAYMENT, state=PaymentState(status=PaymentStatus.REQUIRES_CAPTURE), authorised=900, captured=0
+)
+
+
+def in_status(status: PaymentStatus, reason: PendingReason | None = None) -> PaymentState:
+    """A state."""
+    return PaymentState(status=status, pending_reason=reason)
+
+
+def test_held_money_can_be_captured_up_to_what_is_held() -> None:
+    """All of it where no amount is named."""
+    for amount in (None, 1, 900):
+        check_capturable(HELD, amount)
+    with pytest.raises(BoxofficeError) as caught:
+        check_capturable(HELD, 901)
+    assert caught.value.reason is Reason.AMOUNT_EXCEEDS_AUTHORISATION
+    assert caught.value.metadata == {"payment_id": PAYMENT.id, "authorised": "900"}
+
+
+@pytest.mark.parametrize("status", set(PaymentStatus) - {PaymentStatus.REQUIRES_CAPTURE})
+def test_nothing_else_can_be_captured(status: PaymentStatus) -> None:
+    """The refusal says where the payment stands."""
+    with pytest.raises(BoxofficeError) as caught:
+        check_capturable(replace(HELD, state=in_status(status)), None)
+    assert caught.value.reason is Reason.PAYMENT_NOT_CAPTURABLE
+    assert caught.value.metadata == {"payment_id": PAYMENT.id, "status": status.value}
+
+
+@pytest.mark.parametrize(
+    ("state", "can"),
+    [
+        (in_status(PaymentStatus.REQUIRES_PAYMENT_METHOD), True),
+        (in_status(PaymentStatus.REQUIRES_CONFIRMATION), True),
+        (in_status(PaymentStatus.REQUIRES_ACTION), True),
+        (in_status(PaymentStatus.REQUIRES_CAPTURE), True),
+        (UNKNOWN, True),
+        (PROCESSING, False),
+        (in_status(PaymentStatus.CANCELLED), False),
+        (in_status(PaymentStatus.COMPLETE), False),
+    ],
+)
+def test_a_payment_can_be_cancelled_until_money_is_on_its_way(
+    state: PaymentState, *, can: bool
+) -> None:
+    """What has ended has ended, and what is on its way can't be called back."""
+    if can:
+        check_cancellable(replace(PAYMENT, state=state))
+        return
+    with pytest.raises(BoxofficeError) as caught:
+        check_cancellable(replace(PAYMENT, state=state))
+    assert caught.value.reason is Reason.PAYMENT_NOT_CANCELLABLE
+    assert caught.value.metadata["status"] == state.status
+
+
+def test_a_payment_that_took_nothing_has_nothing_to_refund() -> None:
+    """Whatever it holds."""
+    with pytest.raises(BoxofficeError) as caught:
+        check_refundable(HELD, [], None)
+    assert caught.value.reason is Reason.PAYMENT_NOT_REFUNDABLE
+
+
+@pytest.mark.parametrize("amount", [0, -1, 301])
+def test_more_than_is_left_is_not_refunded(amount: int) -> None:
+    """Nor nothing; the refusal says how much could be."""
+    with pytest.raises(BoxofficeError) as caught:
+        check_refundable(replace(PAYMENT, captured=1000), [a_refund(1, amount=700)], amount)
+    assert caught.value.reason is Reason.REFUND_EXCEEDS_PAYMENT
+    assert caught.value.metadata == {"payment_id": PAYMENT.id, "refundable": "300"}
+
+
+def test_a_payment_that_is_refunded_has_nothing_left() -> None:
+    """Asked for all that is left, it refuses too."""
+    with pytest.raises(BoxofficeError) as caught:
+        check_refundable(PAYMENT, [a_refund(1, amount=1250)], None)
+    assert caught.value.reason is Reason.REFUND_EXCEEDS_PAYMENT
+    assert caught.value.metadata["refundable"] == "0"
+
+
+@given(
+    captured=st.integers(min_value=1, max_value=50),
+    asked=st.lists(
+        st.tuples(
+            st.none() | st.integers(min_value=-1, max_value=60), st.sampled_from(RefundStatus)
+        )
+    ),
+)
+def test_refunds_never_exceed_what_was_taken(
+    captured: int, asked: list[tuple[int | None, RefundStatus]]
+) -> None:
+    """However they are asked for; what failed or was given up is free to be given back again."""
+    payment = replace(PAYMENT, captured=captured)
+    refunds: list[Refund] = []
+    for amount, becomes in asked:
+        on_its_way = sum(each.amount.amount for each in refunds if each.counts)
+        left = captured - on_its_way
+        wanted = left if amount is None else amount
+        if not 1 <= wanted <= left:
+            with pytest.raises(BoxofficeError) as caught:
+                check_refundable(payment, refunds, amount)
+            assert caught.value.reason is Reason.REFUND_EXCEEDS_PAYMENT
+            assert caught.value.metadata["refundable"] == str(left)
+            continue
+        assert check_refundable(payment, refunds, amount) == wanted
+        refunds.append(a_refund(len(refunds), amount=wanted, status=becomes))
+    assert 0 <= sum(each.amount.amount for each in refunds if each.counts) <= captured
+
+
+# -- its events -----------------------------------------------------------------------------------
+
+
+def test_a_new_payment_is_an_event() -> None:
+    """It has no status before."""
+    event = created(PAYMENT)
+    assert (event.type, event.previous_status) == (PaymentEventType.CREATED, None)
+    assert (event.payment, event.create_time) == (PAYMENT, PAYMENT.create_time)
+
+
+def test_what_changes_nothing_is_no_event() -> None:
+    """The same payment again."""
+    assert change(PAYMENT, PAYMENT, now=LATER) is None
+
+
+def test_the_weightiest_change_names_the_event() -> None:
+    """Its status before its refund or dispute, and these before all else."""
+    cancelled = replace(PAYMENT, state=in_status(PaymentStatus.CANCELLED))
+    refund, dispute = a_refund(1), a_dispute()
+    wanted = [
+        (change(PAYMENT, cancelled, now=LATER, refund=refund), PaymentEventType.STATUS_CHANGED),
+        (change(PAYMENT, PAYMENT, now=LATER, refund=refund), PaymentEventType.REFUND_CHANGED),
+        (change(PAYMENT, PAYMENT, now=LATER, dispute=dispute), PaymentEventType.DISPUTE_CHANGED),
+        (change(PAYMENT, replace(PAYMENT, disputed=True), now=LATER), PaymentEventType.UPDATED),
+    ]
+    for event, type_ in wanted:
+        assert event is not None
+        assert event.type is type_
+        assert event.previous_status is PAYMENT.state.status
+        assert (event.payment.version, event.payment.update_time) == (2, LATER)
+        assert event.id != created(PAYMENT).id
+    assert len({event.id for event, _ in wanted if event is not None}) == 1

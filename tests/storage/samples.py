@@ -1,6 +1,8 @@
 """Things to keep in a store, each told from the next by its number."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from boxoffice_server.domain.money import Money
 from boxoffice_server.domain.notification import Notification, NotificationState, Source
@@ -16,7 +18,9 @@ from boxoffice_server.domain.payment import (
     PaymentStatus,
     PendingReason,
 )
+from boxoffice_server.domain.payment_method import MethodDetails, PaymentMethod
 from boxoffice_server.domain.product import Product, PropertyType, SchemaProperty
+from boxoffice_server.domain.refund import Dispute, DisputeStatus, Refund, RefundStatus
 from boxoffice_server.domain.task import Task, TaskState
 from boxoffice_server.ports import Operation, OperationKey, Repository, Store
 
@@ -118,6 +122,65 @@ def a_customer(number: int = 1, *, user_id: str = "user-1") -> Customer:
     )
 
 
+def a_refund(number: int = 1, *, payment: int = 1, made: int | None = None) -> Refund:
+    """A refund that Stripe has not answered for; `made` is the second in which it was asked for."""
+    time = at(number if made is None else made)
+    return Refund(
+        id=f"rfd_{number:06}",
+        payment_id=f"pay_{payment:06}",
+        user_id="user-1",
+        amount=Money(amount=400, currency="eur"),
+        status=RefundStatus.PENDING,
+        reason=None,
+        failure_reason="",
+        stripe_refund_id="",
+        heard_time=None,
+        create_time=time,
+        update_time=time,
+    )
+
+
+def a_dispute(number: int = 1, *, payment: int = 1, made: int | None = None) -> Dispute:
+    """A dispute that wants an answer."""
+    time = at(number if made is None else made)
+    return Dispute(
+        id=f"dsp_{number:06}",
+        payment_id=f"pay_{payment:06}",
+        user_id="user-1",
+        amount=Money(amount=1250, currency="eur"),
+        status=DisputeStatus.NEEDS_RESPONSE,
+        reason="product_not_received",
+        evidence_due_time=at(900),
+        stripe_dispute_id=f"dp_{number}",
+        heard_time=time,
+        create_time=time,
+        update_time=time,
+    )
+
+
+def a_method(
+    number: int = 1,
+    *,
+    user_id: str = "user-1",
+    tags: tuple[str, ...] = ("default",),
+    made: int | None = None,
+) -> PaymentMethod:
+    """A saved card."""
+    time = at(number if made is None else made)
+    return PaymentMethod(
+        id=f"pmt_{number:06}",
+        user_id=user_id,
+        stripe_payment_method_id=f"pm_{number}",
+        details=MethodDetails(type="card", brand="visa", exp_month=12, exp_year=2031, last4="4242"),
+        tags=tags,
+        heard_time=time,
+        detach_time=None,
+        version=1,
+        create_time=time,
+        update_time=time,
+    )
+
+
 def a_task(
     number: int = 1,
     *,
@@ -148,6 +211,8 @@ def a_notification(
     vendor_event: int | None = None,
     state: NotificationState = NotificationState.APPLIED,
     type_: str = "charge.succeeded",
+    resource_id: str = "ch_1",
+    related_id: str = "",
 ) -> Notification:
     """A notification with a body that is not text."""
     event = number if vendor_event is None else vendor_event
@@ -156,13 +221,13 @@ def a_notification(
         source=Source.STRIPE,
         vendor_event_id=f"evt_{event}",
         type=type_,
-        resource_id="ch_1",
+        resource_id=resource_id,
         event_time=at(number),
         receive_time=at(number + 1),
         state=state,
         order_id="",
         payment_id="",
-        related_id="",
+        related_id=related_id,
         body=b"\x00\xff{}",
     )
 
@@ -192,21 +257,37 @@ def events_of(order: Order, count: int) -> list[OrderEvent]:
     return found
 
 
-async def keep(store: Store, *things: Product | Order | Task | Payment | Notification) -> None:
+Thing = (
+    Product
+    | Order
+    | Task
+    | Payment
+    | Refund
+    | Dispute
+    | PaymentMethod
+    | Notification
+    | Operation
+    | Customer
+)
+
+
+async def keep(store: Store, *things: Thing) -> None:
     """Keeps things in a store, all in one transaction."""
 
     def body(repo: Repository) -> None:
+        inserts: dict[type[Thing], Callable[[Any], object]] = {
+            Product: repo.products.insert,
+            Order: repo.orders.insert,
+            Task: repo.tasks.insert,
+            Payment: repo.payments.insert,
+            Refund: repo.refunds.insert,
+            Dispute: repo.disputes.insert,
+            PaymentMethod: repo.methods.insert,
+            Customer: repo.customers.keep,
+            Notification: repo.notifications.insert,
+            Operation: repo.operations.insert,
+        }
         for thing in things:
-            match thing:
-                case Product():
-                    repo.products.insert(thing)
-                case Order():
-                    repo.orders.insert(thing)
-                case Task():
-                    repo.tasks.insert(thing)
-                case Payment():
-                    repo.payments.insert(thing)
-                case Notification():
-                    assert repo.notifications.insert(thing)
+            assert inserts[type(thing)](thing) is not False
 
     await store.write(body)

@@ -255,3 +255,28 @@ async def test_token_counts_what_the_store_knows(store: Store, database: str) ->
     token = await store.write(lambda repo: repo.log.append(created(an_order())))
     known = TokenKind.POSITION if database.startswith("sqlite") else TokenKind.APPEND
     assert token.kind is known
+
+
+async def test_here_lies_behind_all_that_was_appended(store: Store) -> None:
+    """The transaction's own token, whatever it appended last, several times over."""
+
+    def body(repo: Repository) -> list[Token]:
+        tokens = []
+        for event in events_of(an_order(), 3):
+            tokens.append(repo.log.append(event))
+            tokens.append(repo.log.here())
+        return tokens
+
+    tokens = await store.write(body)
+    assert tokens[0::2] == tokens[1::2]
+    assert await position_of(store, tokens[-1]) == 3
+
+
+async def test_here_is_the_head_where_nothing_was_appended(store: Store) -> None:
+    """A write that changes nothing answers a token all the same, in a new log too."""
+    empty = await store.write(lambda repo: repo.log.here())
+    assert empty == (await store.read(lambda repo: repo.log.bounds())).head_token()
+    await append(store, *events_of(an_order(), 2))
+    here = await store.write(lambda repo: repo.log.here())
+    assert (here.kind, here.number) == (TokenKind.POSITION, 2)
+    assert await store.read(lambda repo: repo.log.here()) == here

@@ -13,7 +13,6 @@ from boxoffice_server.domain.payment import (
     PaymentMethodType,
     PaymentState,
     PaymentStatus,
-    PendingReason,
     Reuse,
 )
 from boxoffice_server.ports import PaymentFilter, Repository, Store
@@ -64,15 +63,19 @@ async def test_payment_is_found_by_its_intent_and_by_its_charge(store: Store) ->
     assert await store.read(lambda repo: repo.payments.by_charge("pi_2")) is None
 
 
-@pytest.mark.parametrize("field", ["stripe_payment_intent_id", "stripe_charge_id"])
+@pytest.mark.parametrize(
+    "second",
+    [a_payment(2, intent="pi_1"), replace(a_payment(2), stripe_charge_id="ch_1")],
+    ids=["intent", "charge"],
+)
 async def test_two_payments_never_share_what_the_vendor_calls_them(
-    store: Store, field: str
+    store: Store, second: Payment
 ) -> None:
     """An intent or a charge is one payment's; a second one is refused and leaves nothing."""
-    await keep(store, replace(a_payment(1), **{field: "x_1"}))
+    await keep(store, replace(a_payment(1, intent="pi_1"), stripe_charge_id="ch_1"))
     with pytest.raises(Exception, match=r"(?i)unique"):
-        await keep(store, replace(a_payment(2), **{field: "x_1"}))
-    assert await store.read(lambda repo: repo.payments.get("pay_000002")) is None
+        await keep(store, second)
+    assert await store.read(lambda repo: repo.payments.get(second.id)) is None
 
 
 def some_payments() -> list[Payment]:
@@ -179,19 +182,6 @@ async def test_fact_without_a_payment_is_refused(store: Store) -> None:
     """Facts hang on payments: one about nothing is a fault of the program and never silent."""
     with pytest.raises(Exception, match=r"(?i)foreign.?key"):
         await store.write(lambda repo: repo.payments.add_fact("pay_none", a_fact()))
-
-
-async def test_unknown_outcome_is_kept_with_its_reason(store: Store) -> None:
-    """A pending payment says why it is."""
-    processing = PaymentState(
-        status=PaymentStatus.PENDING, pending_reason=PendingReason.PROCESSING
-    )
-    await keep(store, a_payment(1), replace(a_payment(2), state=processing))
-    kept = [await store.read(lambda repo, n=n: repo.payments.get(f"pay_00000{n}")) for n in (1, 2)]
-    assert [each.state.pending_reason for each in kept if each is not None] == [
-        PendingReason.OUTCOME_UNKNOWN,
-        PendingReason.PROCESSING,
-    ]
 
 
 # -- customers ------------------------------------------------------------------------------------

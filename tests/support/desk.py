@@ -81,7 +81,9 @@ class Desk:
         return made
 
     def intended(
-        self, asked: dict[str, object] | None = None, **fields: Any  # noqa: ANN401
+        self,
+        asked: dict[str, object] | None = None,
+        **fields: Any,  # noqa: ANN401
     ) -> pb.CreatePaymentIntentResponse:
         """Make an order and its intent; `fields` are more of the product's."""
         product = create_product(self.orders, **fields)
@@ -114,9 +116,7 @@ class Desk:
         self, payment_id: str, done: Callable[[pb.PaymentEvent], bool]
     ) -> list[pb.PaymentEvent]:
         """Watch a payment from its beginning until the event that was waited for."""
-        return events_of(
-            self.payments, done, payment_id=payment_id, start_position=EARLIEST
-        )
+        return events_of(self.payments, done, payment_id=payment_id, start_position=EARLIEST)
 
     def history(self, payment_id: str) -> list[pb.PaymentEvent]:
         """All events of a payment so far."""

@@ -89,16 +89,12 @@ class Sale:
 
     async def dispute(self, news: DisputeNews) -> Settled:
         """Take in what the vendor says about a dispute."""
-        return await self.run(
-            lambda repo, locked: self.settlement.hear_dispute(repo, locked, news)
-        )
+        return await self.run(lambda repo, locked: self.settlement.hear_dispute(repo, locked, news))
 
     async def set_status(self, status: OrderStatus, *, after: int) -> Settled:
         """Set its order's status by hand."""
         manual = by_hand(status, after=after)
-        return await self.run(
-            lambda repo, locked: self.settlement.set_status(repo, locked, manual)
-        )
+        return await self.run(lambda repo, locked: self.settlement.set_status(repo, locked, manual))
 
     async def start_task(self) -> Settled:
         """Offer its task to a worker, who starts it."""
