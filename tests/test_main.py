@@ -1,6 +1,8 @@
 """The command line's own pieces; tests/e2e runs it as a process."""
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 
@@ -38,3 +40,14 @@ async def test_sandbox_that_is_ready_ends_the_wait() -> None:
     await _unless_stopped(asyncio.sleep(0), asyncio.Event())
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
+
+
+def test_service_starts_without_what_only_a_command_needs() -> None:
+    """What shows progress on a terminal would slow down each start."""
+    program = (
+        "import sys, boxoffice_server.__main__ as main; main._import_structlog();"
+        "import boxoffice_server.app, structlog;"
+        "assert not {'rich', 'boxoffice_server.reconcile_command'} & set(sys.modules);"
+        "import rich"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -236,6 +236,19 @@ def test_loopback_is_what_only_this_machine_reaches(host: str, is_loopback: bool
     assert Address(host=host, port=1).is_loopback is is_loopback
 
 
+@pytest.mark.parametrize(
+    ("host", "called"),
+    [
+        ("0.0.0.0", "127.0.0.1"),  # noqa: S104 -- nothing listens
+        ("[::]", "[::1]"),
+        ("boxoffice.internal", "boxoffice.internal"),
+    ],
+)
+def test_service_that_listens_everywhere_is_called_on_loopback(host: str, called: str) -> None:
+    """By the commands that speak to the service of their own machine."""
+    assert Address(host=host, port=7).to_call == Address(host=called, port=7)
+
+
 @pytest.mark.parametrize("variable", ["BOXOFFICE_GRPC_ADDRESS", "BOXOFFICE_HTTP_ADDRESS"])
 def test_nothing_listens_beyond_loopback_in_the_clear(
     variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

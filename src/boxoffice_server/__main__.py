@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from boxoffice_server.domain.errors import BoxofficeError
@@ -38,6 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
                 from boxoffice_server.storage import renew_log  # noqa: PLC0415
 
                 return _maintain(settings, renew_log, "tokens from before are refused from now on")
+            case "reconcile":
+                from boxoffice_server.reconcile_command import reconcile_payments  # noqa: PLC0415
+
+                return reconcile_payments(
+                    settings.grpc_address.to_call,
+                    since=options.since,
+                    repair=options.repair,
+                    as_json=options.json,
+                )
             case _:
                 return _health(settings)
     except SettingsError as error:
@@ -67,7 +77,37 @@ def _parser() -> argparse.ArgumentParser:
         "renew-log", help="after a backup was restored: refuse the tokens that came after it"
     )
     commands.add_parser("health", help="ask a running service whether it serves")
+    reconcile = commands.add_parser(
+        "reconcile", help="have a running service compare its books with a vendor's"
+    )
+    books = reconcile.add_subparsers(dest="books", required=True)
+    payments = books.add_parser(
+        "payments",
+        help="payments, refunds and disputes, with Stripe's",
+        description="Compares payments, refunds and disputes with Stripe's. Amounts are in the "
+        "currency's minor unit. Ends with 0 when the books agree or everything was repaired, with "
+        "1 when they differ or could not be compared.",
+    )
+    payments.add_argument(
+        "--since",
+        type=_time,
+        required=True,
+        help="compare what was made from then on: 2026-11-01 or 2026-11-01T12:00:00Z, in UTC "
+        "unless it says otherwise",
+    )
+    payments.add_argument("--repair", action="store_true", help="repair ours; moves no money")
+    payments.add_argument("--json", action="store_true", help="a JSON object per line")
     return parser
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time such as 2026-11-01 or 2026-11-01T12:00:00Z"
+        ) from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _check_loopback(settings: Settings, *, plaintext: bool) -> None:
@@ -112,6 +152,7 @@ async def _run(
     sandbox: "SandboxProcess | None",
     stop: asyncio.Event,
 ) -> int:
+    _import_structlog()
     from boxoffice_server.app import Application, StartError  # noqa: PLC0415
     from boxoffice_server.log import configure_log  # noqa: PLC0415
     from boxoffice_server.storage import SchemaOutdated, StoreLocked, migrate  # noqa: PLC0415
@@ -140,6 +181,21 @@ async def _run(
     finally:
         await application.stop()
     return 0
+
+
+def _import_structlog() -> None:
+    """Import structlog before anything else does, and without rich.
+
+    It takes rich in wherever that is installed, 0.05 s for what our log never does.
+    """
+    if "structlog" in sys.modules:
+        return
+    # Python's own way to say that a module is not to be found.
+    sys.modules["rich"] = None  # type: ignore[assignment]
+    try:
+        import structlog  # noqa: F401, PLC0415
+    finally:
+        del sys.modules["rich"]
 
 
 async def _unless_stopped(work: Coroutine[None, None, None], stop: asyncio.Event) -> None:
@@ -210,11 +266,7 @@ def _health(settings: Settings) -> int:
     import grpc  # noqa: PLC0415
     from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
 
-    # A service that listens everywhere is asked on loopback.
-    local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 -- recognised, not bound
-    address = settings.grpc_address
-    host = local.get(address.host, address.host)
-    with grpc.insecure_channel(f"{host}:{address.port}") as channel:
+    with grpc.insecure_channel(str(settings.grpc_address.to_call)) as channel:
         try:
             # The stub's published types leave its methods out.
             answer = health_pb2_grpc.HealthStub(channel).Check(  # type: ignore[attr-defined]

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -54,6 +54,12 @@ class Address:
             return ipaddress.ip_address(host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def to_call(self) -> "Address":
+        """Tell where this machine calls who listens here: on loopback who listens everywhere."""
+        local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 -- recognised, not bound
+        return replace(self, host=local.get(self.host, self.host))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
