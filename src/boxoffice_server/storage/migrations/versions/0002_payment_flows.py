@@ -227,7 +227,8 @@ def _bring_back() -> None:
         "payments",
         f"""SELECT p.id, p.user_id, p.order_id, orders.created_by, {name}, p.amount, p.currency,
             'intent', p.method_type, 'automatic', NULL, false, '', p.stripe_payment_intent_id, NULL,
-            p.status, p.pending_reason, p.last_failure, 0,
+            p.status, p.pending_reason, p.last_failure,
+            CASE WHEN p.status = 'requires_capture' THEN p.amount ELSE 0 END,
             CASE WHEN p.status = 'complete' THEN p.amount ELSE 0 END, 0, NULL, false, NULL, 1,
             p.create_time, p.update_time
             FROM moved_payments AS p JOIN orders ON orders.id = p.order_id""",  # noqa: S608 -- ours
