@@ -41,7 +41,8 @@ def insert_if_absent(
     """Insert a row, unless one with the same key is there; tell whether it was inserted.
 
     Without a key it is any of the table's keys: one that is not named here would be an error where
-    another transaction is at the same row. Waits for a concurrent transaction that has inserted the same key but not ended.
+    another transaction is at the same row. Waits for a concurrent transaction that has inserted the
+    same key but not ended.
     """
     statement = insert_unless_there(connection.dialect.name, table, key)
     return connection.execute(statement, values).rowcount == 1
