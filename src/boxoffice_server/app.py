@@ -29,7 +29,8 @@ from boxoffice_server.intake import Intake
 from boxoffice_server.janitor import Janitor
 from boxoffice_server.operations import charges, engine, intents, methods, refunds
 from boxoffice_server.operations.customers import Customers
-from boxoffice_server.operations.engine import Operations, Work
+from boxoffice_server.operations.engine import Operations
+from boxoffice_server.operations.work import Work
 from boxoffice_server.ports import Clock, MethodGateway, PaymentGateway
 from boxoffice_server.reconciliation import Reconciliation
 from boxoffice_server.settings import Address, Settings

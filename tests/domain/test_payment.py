@@ -22,14 +22,16 @@ from boxoffice_server.domain.payment import (
     authorised_amount,
     captured_amount,
     change,
+    created,
+    derive_state,
+    latest,
+)
+from boxoffice_server.domain.payment_rules import (
     check_cancellable,
     check_capturable,
     check_currency,
     check_refundable,
     check_reusable,
-    created,
-    derive_state,
-    latest,
 )
 from boxoffice_server.domain.refund import Refund, RefundStatus
 from tests.domain.facts import DECLINED, START, arrivals, fact, histories

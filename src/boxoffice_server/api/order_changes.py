@@ -21,8 +21,8 @@ from boxoffice_server.domain.payment import (
     derive_state,
 )
 from boxoffice_server.domain.text import MAX_USER_ID, text_violations
-from boxoffice_server.operations.engine import check_settled
 from boxoffice_server.operations.intents import a_payment
+from boxoffice_server.operations.refusals import check_settled
 from boxoffice_server.ports import Clock, Operation, Repository, Store
 from boxoffice_server.settlement import Locked, Settlement, lock
 

@@ -12,7 +12,7 @@ from boxoffice_server.api.products import check_etag, mask_violations
 from boxoffice_server.api.requests import Faults
 from boxoffice_server.api.writes import Writes
 from boxoffice_server.domain.errors import BoxofficeError
-from boxoffice_server.domain.payment import Reuse, check_reusable
+from boxoffice_server.domain.payment import Reuse
 from boxoffice_server.domain.payment_method import (
     PaymentMethod,
     change_tags,
@@ -20,6 +20,7 @@ from boxoffice_server.domain.payment_method import (
     method_id,
     method_not_found,
 )
+from boxoffice_server.domain.payment_rules import check_reusable
 from boxoffice_server.domain.text import tag_violations
 from boxoffice_server.operations.customers import Customers
 from boxoffice_server.operations.methods import SaveJob, SetupJob, hear

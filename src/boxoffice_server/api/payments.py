@@ -1,4 +1,4 @@
-"""PaymentsService: payments that are made, captured and cancelled; with them the whole servicer."""
+"""PaymentsService: payments that are made, and with them the whole servicer."""
 
 from functools import partial
 
@@ -6,6 +6,7 @@ from boxoffice.payments.v1 import payments_pb2 as pb
 from boxoffice.payments.v1 import payments_pb2_grpc
 from boxoffice_server.api import convert, convert_payments
 from boxoffice_server.api.context import Context
+from boxoffice_server.api.payment_changes import PaymentChangeMethods, not_charged
 from boxoffice_server.api.payment_methods import PaymentMethodMethods
 from boxoffice_server.api.payment_reads import PaymentReadMethods
 from boxoffice_server.api.reconcile import ReconcileMethods
@@ -15,23 +16,20 @@ from boxoffice_server.api.sales import new_order, sale_faults
 from boxoffice_server.api.writes import Writes
 from boxoffice_server.domain import order as orders
 from boxoffice_server.domain import payment as payments
-from boxoffice_server.domain.errors import BoxofficeError, Reason, invalid_field
+from boxoffice_server.domain import payment_rules as rules
+from boxoffice_server.domain.errors import BoxofficeError, invalid_field
 from boxoffice_server.domain.ids import Prefix, new_id
 from boxoffice_server.domain.money import DEFAULT_CURRENCY, Money, price_violations
 from boxoffice_server.domain.payment import (
     CaptureMethod,
     Payment,
     PaymentMethodType,
-    PaymentStatus,
-    PendingReason,
     Reuse,
     derive_state,
 )
 from boxoffice_server.domain.payment_method import PaymentMethod
 from boxoffice_server.domain.text import text_violations
-from boxoffice_server.operations.charges import CREATE_CHARGE
 from boxoffice_server.operations.customers import Customers
-from boxoffice_server.operations.engine import check_settled
 from boxoffice_server.operations.intents import IntentJob, a_payment
 from boxoffice_server.ports import (
     Clock,
@@ -43,7 +41,7 @@ from boxoffice_server.ports import (
     Store,
 )
 from boxoffice_server.reconciliation import Reconciliation
-from boxoffice_server.settlement import Locked, Settlement, lock, lock_order
+from boxoffice_server.settlement import Settlement
 
 MOST_DESCRIPTION = 500
 _ENDED = {pb.PAYMENT_STATUS_COMPLETE, pb.PAYMENT_STATUS_CANCELLED}
@@ -52,6 +50,7 @@ _ENDED = {pb.PAYMENT_STATUS_COMPLETE, pb.PAYMENT_STATUS_CANCELLED}
 # grpc.aio takes coroutines that write their stream themselves; the generated types don't say so.
 class PaymentsServicer(  # type: ignore[misc]
     PaymentReadMethods,
+    PaymentChangeMethods,
     RefundMethods,
     PaymentMethodMethods,
     ReconcileMethods,
@@ -95,7 +94,7 @@ class PaymentsServicer(  # type: ignore[misc]
                 payment_id=operation.resource_id,
                 now=operation.create_time,
             )
-            payments.check_currency(wanted.method_type, order.price.currency)
+            rules.check_currency(wanted.method_type, order.price.currency)
             method = self.usable_method(repo, request, request.user_id)
             payment = Payment(
                 id=order.payment_id,
@@ -193,7 +192,7 @@ class PaymentsServicer(  # type: ignore[misc]
             repo: Repository, operation: Operation
         ) -> pb.ChargeUserResponse | BoxofficeError:
             payment = a_payment(repo, operation.resource_id)
-            refusal = _not_charged(payment)
+            refusal = not_charged(payment)
             return refusal or pb.ChargeUserResponse(
                 payment=convert_payments.to_payment(payment), resume_token=repo.log.here().encode()
             )
@@ -210,129 +209,6 @@ class PaymentsServicer(  # type: ignore[misc]
                 record=record,
                 answer=answer,
             ),
-        )
-
-    async def CapturePayment(
-        self, request: pb.CapturePaymentRequest, context: Context
-    ) -> pb.CapturePaymentResponse:
-        amount = None
-        faults = Faults()
-        faults.request_id(request.request_id)
-        faults.id(request.payment_id, "payment_id")
-        faults.refuse()
-        if request.HasField("amount"):
-            amount = convert_payments.from_amount(request.amount, "amount")
-        key = self._writes.key(request.request_id, "CapturePayment", context)
-
-        def record(repo: Repository, operation: Operation) -> Payment:
-            payment = _locked(repo, request.payment_id).payment
-            check_settled(repo, payment.id, but=operation.id)
-            payments.check_capturable(payment, amount)
-            return payment
-
-        def answer(
-            repo: Repository, operation: Operation
-        ) -> pb.CapturePaymentResponse | BoxofficeError:
-            payment = a_payment(repo, operation.resource_id)
-            # Somebody else may have captured another part of it.
-            if not payment.captured or payment.captured != (amount or payment.captured):
-                return payments.wrong_status(
-                    payment, Reason.PAYMENT_NOT_CAPTURABLE, "holds no money to capture"
-                )
-            return pb.CapturePaymentResponse(
-                payment=convert_payments.to_payment(payment), resume_token=repo.log.here().encode()
-            )
-
-        return await self._writes.through(
-            context,
-            key,
-            request,
-            pb.CapturePaymentResponse,
-            resource_id=request.payment_id,
-            details={} if amount is None else {"amount": str(amount)},
-            record=record,
-            answer=answer,
-        )
-
-    async def CancelPayment(
-        self, request: pb.CancelPaymentRequest, context: Context
-    ) -> pb.CancelPaymentResponse:
-        faults = Faults()
-        faults.request_id(request.request_id)
-        faults.id(request.payment_id, "payment_id")
-        faults.refuse()
-        key = self._writes.key(request.request_id, "CancelPayment", context)
-
-        def record(repo: Repository, operation: Operation) -> Payment:
-            payment = _locked(repo, request.payment_id).payment
-            check_settled(repo, payment.id, but=operation.id)
-            payments.check_cancellable(payment)
-            return payment
-
-        def answer(
-            repo: Repository, operation: Operation
-        ) -> pb.CancelPaymentResponse | BoxofficeError:
-            payment = a_payment(repo, operation.resource_id)
-            if payment.state.status is not PaymentStatus.CANCELLED:
-                return payments.wrong_status(
-                    payment, Reason.PAYMENT_NOT_CANCELLABLE, "can't be cancelled"
-                )
-            return pb.CancelPaymentResponse(
-                payment=convert_payments.to_payment(payment), resume_token=repo.log.here().encode()
-            )
-
-        return await self._writes.through(
-            context,
-            key,
-            request,
-            pb.CancelPaymentResponse,
-            resource_id=request.payment_id,
-            record=record,
-            answer=answer,
-        )
-
-    async def CreateCharge(
-        self, request: pb.CreateChargeRequest, context: Context
-    ) -> pb.CreateChargeResponse:
-        faults = Faults()
-        faults.request_id(request.request_id)
-        faults.id(request.order_id, "order_id")
-        faults.stripe_id(request.stripe_source_id, "stripe_source_id")
-        faults.refuse()
-        key = self._writes.key(request.request_id, CREATE_CHARGE, context)
-        order = await self._store.read(lambda repo: repo.orders.get(request.order_id))
-        if order is None:
-            raise convert.order_not_found(request.order_id)
-
-        def record(repo: Repository, operation: Operation) -> Payment:
-            locked = _locked(repo, operation.resource_id)
-            check_settled(repo, locked.payment.id, but=operation.id)
-            if locked.order is None:
-                raise AssertionError("the payment of an order has an order")
-            payment = locked.payment
-            orders.check_chargeable(locked.order, payment.flow, payment.state)
-            return payment
-
-        def answer(
-            repo: Repository, operation: Operation
-        ) -> pb.CreateChargeResponse | BoxofficeError:
-            payment = a_payment(repo, operation.resource_id)
-            refusal = _not_charged(payment)
-            return refusal or pb.CreateChargeResponse(
-                order=convert.to_order(lock_order(repo, payment.order_id)),
-                payment=convert_payments.to_payment(payment),
-                resume_token=repo.log.here().encode(),
-            )
-
-        return await self._writes.through(
-            context,
-            key,
-            request,
-            pb.CreateChargeResponse,
-            resource_id=order.payment_id,
-            details={"source": request.stripe_source_id},
-            record=record,
-            answer=answer,
         )
 
 
@@ -366,9 +242,9 @@ def _read_intent(request: pb.CreatePaymentIntentRequest) -> _Intent:
         request.setup_payment_method_reuse, "setup_payment_method_reuse"
     )
     if reuse is not None:
-        payments.check_reusable(method_type, reuse)
+        rules.check_reusable(method_type, reuse)
     if named:
-        payments.check_reusable(method_type, Reuse.OFF_SESSION)
+        rules.check_reusable(method_type, Reuse.OFF_SESSION)
     if capture is CaptureMethod.MANUAL and method_type is not PaymentMethodType.CARD:
         raise invalid_field("capture_method", f"must be automatic: {method_type} can't hold money")
     return _Intent(method_type, capture, reuse)
@@ -402,33 +278,3 @@ def _check_method(
             faults.stripe_id(request.stripe_payment_method_id, "stripe_payment_method_id")
         case None:
             pass
-
-
-def _locked(repo: Repository, payment_id: str) -> Locked:
-    """Lock a payment that a caller has named."""
-    locked = lock(repo, payment_id)
-    if locked is None:
-        raise convert_payments.payment_not_found(payment_id)
-    return locked
-
-
-def _not_charged(payment: Payment) -> BoxofficeError | None:
-    """Refuse a charge that took no money; None where it did, or is about to."""
-    state, failure = payment.state, payment.state.last_failure
-    if state.status is PaymentStatus.COMPLETE or state.pending_reason is PendingReason.PROCESSING:
-        return None
-    about = {"payment_id": payment.id}
-    if failure is not None:
-        words = {"vendor_code": failure.code, "vendor_decline_code": failure.decline_code}
-        about |= {name: word for name, word in words.items() if word}
-    if state.status is PaymentStatus.REQUIRES_ACTION:
-        return BoxofficeError(
-            Reason.AUTHENTICATION_REQUIRED,
-            f"the bank asks for the customer, who can finish payment {payment.id} with the client "
-            "secret that GetPayment answers",
-            metadata=about,
-        )
-    told = failure.message if failure is not None and failure.message else state.status
-    return BoxofficeError(
-        Reason.CARD_DECLINED, f"payment {payment.id} was declined: {told}", metadata=about
-    )

@@ -7,7 +7,7 @@ from boxoffice_server.api.requests import Faults
 from boxoffice_server.api.writes import Writes
 from boxoffice_server.domain.ids import Prefix, new_id
 from boxoffice_server.domain.money import Money
-from boxoffice_server.domain.payment import check_refundable
+from boxoffice_server.domain.payment_rules import check_refundable
 from boxoffice_server.domain.refund import Refund, RefundReason, RefundStatus
 from boxoffice_server.operations.intents import a_payment
 from boxoffice_server.operations.refunds import RefundJob, a_refund

@@ -12,7 +12,8 @@ from boxoffice_server.api.errors import from_status, to_status
 from boxoffice_server.api.requests import fingerprint
 from boxoffice_server.domain.errors import BoxofficeError
 from boxoffice_server.domain.ids import Prefix, new_id
-from boxoffice_server.operations.engine import Operations, request_id_reused
+from boxoffice_server.operations.engine import Operations
+from boxoffice_server.operations.refusals import request_id_reused
 from boxoffice_server.ports import Clock, Operation, OperationKey, Repository, Store
 
 R = TypeVar("R", bound=Message)

@@ -5,8 +5,9 @@ from datetime import datetime
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.order import Order
 from boxoffice_server.domain.payment import Payment
-from boxoffice_server.operations.engine import Operations, Record
+from boxoffice_server.operations.engine import Operations
 from boxoffice_server.operations.intents import CLOCK_MARGIN, a_payment, about
+from boxoffice_server.operations.work import Record
 from boxoffice_server.ports import (
     ChargeAnswer,
     ChargeRequest,

@@ -9,19 +9,20 @@ the janitor, reads the vendor before asking for anything again, and asks under t
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.fail_points import FailPoint, reach, reach_async
+from boxoffice_server.operations.refusals import expired, in_progress, request_id_reused
+from boxoffice_server.operations.work import Answer, Begun, LoadedT, Record, Work
 from boxoffice_server.own_tasks import OwnTasks
 from boxoffice_server.ports import Clock, KeySpentError, Operation, OperationKey, Repository, Store
 
-LoadedT = TypeVar("LoadedT")
 T = TypeVar("T")
 
 # Who asks the vendor for something holds it this long. One who is slower may be overtaken, which
@@ -45,37 +46,6 @@ _PASSING = {
     Reason.STORE_UNAVAILABLE,
     Reason.INTERNAL,
 }
-
-Record = Callable[[Repository, Operation], Operation]
-"""Records in a transaction what the vendor said; answers the operation, with what it learned."""
-
-Answer = Callable[[Repository, Operation], tuple[bytes, bool]]
-"""Says in the same transaction what the caller is told, and whether that is an error."""
-
-
-class Work(Protocol[LoadedT]):
-    """What one kind of operation does, from what was recorded of it."""
-
-    def load(self, repo: Repository, operation: Operation) -> LoadedT:
-        """Read what it is about."""
-        ...
-
-    async def ask(self, operation: Operation, loaded: LoadedT) -> Record:
-        """Ask the vendor. No transaction is open."""
-        ...
-
-    def refuse(self, repo: Repository, operation: Operation, error: BoxofficeError) -> Operation:
-        """Record that it has ended in a refusal."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begun(Generic[LoadedT]):
-    """An operation that was recorded. `mine` says that this call is the one to go on with it."""
-
-    operation: Operation
-    mine: bool
-    loaded: LoadedT | None
 
 
 class Operations:
@@ -404,46 +374,6 @@ class Operations:
             log.exception("an operation can't be settled")
         else:
             log.info("an operation that was left is settled", failed=finished.failed)
-
-
-def in_progress(key: OperationKey) -> BoxofficeError:
-    """Refuse a call while an equal one runs."""
-    return BoxofficeError(
-        Reason.IN_PROGRESS,
-        f"a call with request id {key.request_id} is still running",
-        metadata={"request_id": key.request_id},
-        retry_after=timedelta(seconds=1),
-    )
-
-
-def check_settled(repo: Repository, resource_id: str, *, but: str) -> None:
-    """Raise IN_PROGRESS while what became of an operation on this is not known, but for one."""
-    others = [each for each in repo.operations.unsettled_on(resource_id) if each.id != but]
-    if others:
-        raise BoxofficeError(
-            Reason.IN_PROGRESS,
-            f"what became of {others[0].key.operation} on {resource_id} is not known yet",
-            metadata={"request_id": others[0].key.request_id, "resource_id": resource_id},
-            retry_after=timedelta(seconds=1),
-        )
-
-
-def expired(key: OperationKey) -> BoxofficeError:
-    """Refuse to send what is too old to be sent."""
-    return BoxofficeError(
-        Reason.REQUEST_EXPIRED,
-        f"request {key.request_id} never came to an end, and nothing happened at the vendor",
-        metadata={"request_id": key.request_id},
-    )
-
-
-def request_id_reused(key: OperationKey) -> BoxofficeError:
-    """Refuse a request id that the caller has used for something else."""
-    return BoxofficeError(
-        Reason.REQUEST_ID_REUSED,
-        f"request id {key.request_id} was used for another {key.operation} before",
-        metadata={"request_id": key.request_id},
-    )
 
 
 def _ran_out(operation: Operation, clock: Clock) -> bool:

@@ -15,7 +15,8 @@ from boxoffice_server.domain.payment import (
     PaymentSignal,
 )
 from boxoffice_server.operations.customers import Customers
-from boxoffice_server.operations.engine import Operations, Record
+from boxoffice_server.operations.engine import Operations
+from boxoffice_server.operations.work import Record
 from boxoffice_server.ports import (
     Clock,
     IntentAnswer,

@@ -17,7 +17,8 @@ from boxoffice_server.domain.payment_method import (
 )
 from boxoffice_server.operations.charges import OWN_CALLER
 from boxoffice_server.operations.customers import Customers
-from boxoffice_server.operations.engine import Operations, Record
+from boxoffice_server.operations.engine import Operations
+from boxoffice_server.operations.work import Record
 from boxoffice_server.ports import (
     Clock,
     MethodGateway,

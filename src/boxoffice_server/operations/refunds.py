@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from boxoffice_server.domain.errors import BoxofficeError
 from boxoffice_server.domain.payment import Payment
 from boxoffice_server.domain.refund import Refund, RefundStatus
-from boxoffice_server.operations.engine import Operations, Record
+from boxoffice_server.operations.engine import Operations
 from boxoffice_server.operations.intents import a_payment, about
+from boxoffice_server.operations.work import Record
 from boxoffice_server.ports import Clock, Operation, PaymentGateway, Repository
 from boxoffice_server.settlement import Settlement, lock
 
