@@ -9,7 +9,7 @@ from boxoffice_server.domain import order as orders
 from boxoffice_server.domain import payment_rules as rules
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.payment import Payment, PaymentStatus, PendingReason
-from boxoffice_server.operations.charges import CREATE_CHARGE
+from boxoffice_server.operations.charges import CREATE_CHARGE, ChargeJob
 from boxoffice_server.operations.intents import a_payment
 from boxoffice_server.operations.refusals import check_settled
 from boxoffice_server.ports import Operation, Repository, Store
@@ -115,14 +115,14 @@ class PaymentChangeMethods:
         if order is None:
             raise convert.order_not_found(request.order_id)
 
-        def record(repo: Repository, operation: Operation) -> Payment:
+        def record(repo: Repository, operation: Operation) -> ChargeJob:
             locked = _locked(repo, operation.resource_id)
-            check_settled(repo, locked.payment.id, but=operation.id)
+            payment = locked.payment
+            check_settled(repo, payment.id, but=operation.id)
             if locked.order is None:
                 raise AssertionError("the payment of an order has an order")
-            payment = locked.payment
             orders.check_chargeable(locked.order, payment.flow, payment.state)
-            return payment
+            return ChargeJob(payment=payment, order=locked.order)
 
         def answer(
             repo: Repository, operation: Operation

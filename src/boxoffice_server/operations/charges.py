@@ -1,12 +1,14 @@
 """Legacy charges: a Source that is charged for an order."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
-from boxoffice_server.domain.order import Order
+from boxoffice_server.domain.order import Order, check_chargeable
 from boxoffice_server.domain.payment import Payment
 from boxoffice_server.operations.engine import Operations
 from boxoffice_server.operations.intents import CLOCK_MARGIN, a_payment, about
+from boxoffice_server.operations.refusals import in_progress
 from boxoffice_server.operations.work import Record
 from boxoffice_server.ports import (
     ChargeAnswer,
@@ -24,8 +26,21 @@ OWN_CALLER = "boxoffice"
 CREATE_CHARGE = "CreateCharge"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargeJob:
+    """A payment to be charged, and its order. `waits` says that another attempt goes first."""
+
+    payment: Payment
+    order: Order
+    waits: bool = False
+
+
 class MakeCharge:
-    """Charges a Source the payment's own amount. `details` names the Source as `source`."""
+    """Charges a Source the payment's own amount. `details` names the Source as `source`.
+
+    The customer's device may make several Sources for one order, and the vendor would charge each.
+    So one attempt is made after the other, and none once the money is there or on its way.
+    """
 
     def __init__(
         self, *, operations: Operations, settlement: Settlement, gateway: PaymentGateway
@@ -34,21 +49,31 @@ class MakeCharge:
         self._settlement = settlement
         self._gateway = gateway
 
-    def load(self, repo: Repository, operation: Operation) -> Payment:
-        return a_payment(repo, operation.resource_id)
+    def load(self, repo: Repository, operation: Operation) -> ChargeJob:
+        payment = a_payment(repo, operation.resource_id)
+        order = repo.orders.get(payment.order_id)
+        if order is None:
+            raise AssertionError(f"order {payment.order_id} is gone")
+        others = repo.operations.unsettled_on(payment.id)
+        waits = any(_goes_before(each, operation) for each in others)
+        return ChargeJob(payment=payment, order=order, waits=waits)
 
-    async def ask(self, operation: Operation, loaded: Payment) -> Record:
-        source_id = operation.details["source"]
+    async def ask(self, operation: Operation, loaded: ChargeJob) -> Record:
+        if loaded.waits:
+            raise in_progress(operation.key)
+        payment = loaded.payment
         try:
             answer = await self._operations.once(
                 operation,
                 find=lambda: self._gateway.find_charge(
-                    loaded, since=operation.create_time - CLOCK_MARGIN
+                    payment,
+                    operation_id=operation.id,
+                    since=operation.create_time - CLOCK_MARGIN,
                 ),
-                send=lambda key: self._charge(loaded, source_id, key),
+                send=lambda key: self._charge(loaded, operation, key),
             )
         except BoxofficeError as error:
-            raise about(error, payment_id=loaded.id, order_id=loaded.order_id) from error
+            raise about(error, payment_id=payment.id, order_id=payment.order_id) from error
 
         def record(repo: Repository, operation: Operation) -> Operation:
             settle_charge(self._settlement, repo, operation.resource_id, answer)
@@ -56,8 +81,10 @@ class MakeCharge:
 
         return record
 
-    async def _charge(self, payment: Payment, source_id: str, key: str) -> ChargeAnswer:
+    async def _charge(self, job: ChargeJob, operation: Operation, key: str) -> ChargeAnswer:
         """Charge a Source that agrees with the order, and no other."""
+        payment, source_id = job.payment, operation.details["source"]
+        check_chargeable(job.order, payment.flow, payment.state)
         source = await self._gateway.read_source(source_id)
         if not agrees(source, payment):
             raise BoxofficeError(
@@ -68,6 +95,7 @@ class MakeCharge:
         return await self._gateway.create_charge(
             ChargeRequest(
                 payment=payment,
+                operation_id=operation.id,
                 stripe_source_id=source_id,
                 stripe_customer_id=source.stripe_customer_id,
                 key=key,
@@ -78,6 +106,16 @@ class MakeCharge:
         """Leave the order as it is: nothing was charged, and another Source may be."""
         del repo, error
         return operation
+
+
+def _goes_before(other: Operation, operation: Operation) -> bool:
+    """Tell whether another open operation on the payment is to end first.
+
+    What a caller asks for is refused while anything else is open, so it never has to wait.
+    """
+    ours = other.key.caller == OWN_CALLER == operation.key.caller
+    first = other.id < operation.id if ours else operation.key.caller == OWN_CALLER
+    return other.id != operation.id and first
 
 
 def settle_charge(

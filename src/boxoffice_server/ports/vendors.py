@@ -57,9 +57,13 @@ class IntentAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargeRequest:
-    """What a Source is to be charged for: the payment's own amount."""
+    """What a Source is to be charged for: the payment's own amount.
+
+    `operation_id` leads back to the attempt, for one payment may take several.
+    """
 
     payment: Payment
+    operation_id: str
     stripe_source_id: str
     stripe_customer_id: str
     key: str
@@ -155,8 +159,10 @@ class PaymentGateway(Protocol):
         """Charge a Source."""
         ...
 
-    async def find_charge(self, payment: Payment, *, since: datetime) -> ChargeAnswer | None:
-        """Find the newest legacy charge that was made for a payment."""
+    async def find_charge(
+        self, payment: Payment, *, operation_id: str, since: datetime
+    ) -> ChargeAnswer | None:
+        """Find the legacy charge that one attempt to charge a payment has made."""
         ...
 
 

@@ -81,7 +81,11 @@ REFUND = Refund(
     update_time=NOW,
 )
 CHARGE = ChargeRequest(
-    payment=PAYMENT, stripe_source_id="src_1", stripe_customer_id="cus_1", key="opn_1-1"
+    payment=PAYMENT,
+    operation_id="opn_1",
+    stripe_source_id="src_1",
+    stripe_customer_id="cus_1",
+    key="opn_1-1",
 )
 SETUP = SetupRequest(
     user_id="user-1",

@@ -47,13 +47,18 @@ async def test_a_source_is_charged(
     assert (waiting.chargeable_source_id, waiting.untrusted) == (source.id, True)
 
     since = waiting.fact.event_time - timedelta(minutes=1)
-    assert await doors.gateway.find_charge(PAYMENT, since=since) is None
+    assert await doors.gateway.find_charge(PAYMENT, operation_id="opn_1", since=since) is None
     request = ChargeRequest(
-        payment=PAYMENT, stripe_source_id=source.id, stripe_customer_id="", key="charge-1"
+        payment=PAYMENT,
+        operation_id="opn_1",
+        stripe_source_id=source.id,
+        stripe_customer_id="",
+        key="charge-1",
     )
     charged = await doors.gateway.create_charge(request)
     assert (charged.fact.signal, charged.fact.amount) == (PaymentSignal.CAPTURED, 1250)
-    assert await doors.gateway.find_charge(PAYMENT, since=since) == charged
+    assert await doors.gateway.find_charge(PAYMENT, operation_id="opn_1", since=since) == charged
+    assert await doors.gateway.find_charge(PAYMENT, operation_id="opn_2", since=since) is None
     await inbox.wait_for("charge.succeeded")
     heard = [each for each in inbox.payments() if each.fact.resource_type == "charge"]
     assert {each.stripe_charge_id for each in heard} == {charged.stripe_charge_id}
@@ -82,7 +87,11 @@ async def test_a_declined_source_is_an_answer(
         {"type": "card", "token": "tok_chargeDeclinedInsufficientFunds"}
     )
     request = ChargeRequest(
-        payment=PAYMENT, stripe_source_id=source.id, stripe_customer_id="", key="charge-1"
+        payment=PAYMENT,
+        operation_id="opn_1",
+        stripe_source_id=source.id,
+        stripe_customer_id="",
+        key="charge-1",
     )
     declined = await doors.gateway.create_charge(request)
     assert declined.fact.signal is PaymentSignal.ATTEMPT_FAILED

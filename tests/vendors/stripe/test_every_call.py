@@ -49,7 +49,7 @@ READS: dict[str, Ask] = {
     "find_intent": lambda to: to.gateway.find_intent(PAYMENT, "cus_1", since=NOW),
     "find_refund": lambda to: to.gateway.find_refund(REFUND, MADE),
     "read_source": lambda to: to.gateway.read_source("src_1"),
-    "find_charge": lambda to: to.gateway.find_charge(PAYMENT, since=NOW),
+    "find_charge": lambda to: to.gateway.find_charge(PAYMENT, operation_id="opn_1", since=NOW),
     "read_setup_intent": lambda to: to.methods.read_setup_intent("seti_1"),
     "read_method": lambda to: to.methods.read_method("pm_1"),
 }

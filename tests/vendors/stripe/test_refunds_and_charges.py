@@ -202,6 +202,7 @@ async def test_a_source_is_charged_for_the_payments_amount(
         "currency": "eur",
         "source": "src_1",
         "customer": "cus_1",
+        "metadata[boxoffice_operation_id]": "opn_1",
         "metadata[boxoffice_order_id]": "ord_1",
         "metadata[boxoffice_payment_id]": "pay_1",
         "metadata[boxoffice_user_id]": "user-1",
@@ -243,19 +244,19 @@ async def test_a_charge_is_read_by_its_status(
     assert answer.fact.event_time == BEGAN
 
 
-async def test_the_newest_charge_of_a_payment_is_found(
+async def test_the_charge_of_an_attempt_is_found(
     gateway: StripeGateway, stripe: FakeStripe
 ) -> None:
-    """Among all charges since, but not one that an intent has made."""
+    """Among all charges since, but not that of another attempt at the same payment."""
     stripe.page_size = 2
     failed = {"status": "failed", "failure_code": "card_declined", "captured": False}
     stripe.lists["/v1/charges"] = [
         charge_body("ch_9"),
-        charge_body("ch_8", metadata=OURS, payment_intent="pi_1"),
-        charge_body("ch_7", metadata=OURS, **failed),
+        charge_body("ch_8", metadata=OURS | {"boxoffice_operation_id": "opn_2"}),
+        charge_body("ch_7", metadata=OURS | {"boxoffice_operation_id": "opn_1"}, **failed),
         charge_body("ch_6", metadata=OURS),
     ]
-    found = await gateway.find_charge(PAYMENT, since=BEGAN)
+    found = await gateway.find_charge(PAYMENT, operation_id="opn_1", since=BEGAN)
     assert found is not None
     assert found.stripe_charge_id == "ch_7"
     assert found.fact.failure == PaymentFailure(code="card_declined", decline_code="", message="")
@@ -268,7 +269,7 @@ async def test_a_charge_that_was_never_made_is_not_found(
 ) -> None:
     """Charges of others are none of ours."""
     stripe.lists["/v1/charges"] = [charge_body("ch_9")]
-    assert await gateway.find_charge(PAYMENT, since=BEGAN) is None
+    assert await gateway.find_charge(PAYMENT, operation_id="opn_1", since=BEGAN) is None
 
 
 @pytest.mark.parametrize(

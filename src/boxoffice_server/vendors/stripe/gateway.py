@@ -169,20 +169,17 @@ class StripeGateway:
 
         return await self._stripe.ask(call, read)
 
-    async def find_charge(self, payment: Payment, *, since: datetime) -> ChargeAnswer | None:
+    async def find_charge(
+        self, payment: Payment, *, operation_id: str, since: datetime
+    ) -> ChargeAnswer | None:
         params: ChargeListParams = {"created": {"gte": int(since.timestamp())}}
         listing = Listing(
             name="find_charge",
             about={"payment_id": payment.id},
             send=lambda after: self._stripe.v1.charges.list_async(page_after(params, after)),
         )
-        ours = _names(keys.PAYMENT_ID, payment.id)
-        return await self._stripe.find(
-            listing,
-            # The charge of an intent has the intent's metadata.
-            lambda charge: ours(charge) and not charge.reference("payment_intent"),
-            charge_answer,
-        )
+        attempt = _names(keys.OPERATION_ID, operation_id)
+        return await self._stripe.find(listing, attempt, charge_answer)
 
 
 def _names(key: str, our_id: str) -> Callable[[JsonObject], bool]:
@@ -226,7 +223,7 @@ def _charge_params(request: ChargeRequest) -> ChargeCreateParams:
         "amount": payment.amount.amount,
         "currency": payment.amount.currency,
         "source": request.stripe_source_id,
-        "metadata": _metadata(payment),
+        "metadata": {**_metadata(payment), keys.OPERATION_ID: request.operation_id},
     }
     if request.stripe_customer_id:
         params["customer"] = request.stripe_customer_id

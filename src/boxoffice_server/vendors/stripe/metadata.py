@@ -6,5 +6,6 @@ https://docs.stripe.com/metadata
 ORDER_ID = "boxoffice_order_id"
 PAYMENT_ID = "boxoffice_payment_id"
 REFUND_ID = "boxoffice_refund_id"
+OPERATION_ID = "boxoffice_operation_id"
 USER_ID = "boxoffice_user_id"
 CUSTOMER_ID = "boxoffice_customer_id"
