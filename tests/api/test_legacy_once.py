@@ -105,6 +105,7 @@ def test_word_that_comes_during_the_call_charges_nothing(desk: Desk, account: Ac
     account.release()
     assert status_name(call.result().payment) == "complete"
     account.webhooks("normal")
+    account.release()
     # Told after all of these, so that what they have set off has been looked at.
     other = ordered(desk)
     make_source(desk, other, "card")
@@ -121,8 +122,8 @@ def test_two_sources_for_one_order_are_one_charge(
     order = ordered(desk)
     for _ in range(2):
         make_source(desk, order, "card")
-    account.release()
     account.webhooks("normal")
+    account.release()
     statuses_until(orders, order.id, STARTED)
     other = ordered(desk)
     make_source(desk, other, "card")
