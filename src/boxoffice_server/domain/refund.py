@@ -135,8 +135,8 @@ class DisputeNews:
 
 def hear_refund(known: Refund, news: RefundNews, now: datetime) -> Refund:
     """Take in what the vendor says; answers the same refund where it is not news."""
-    told = (news.event_time, _REFUND_RANK[news.status])
-    if known.heard_time is not None and told <= (known.heard_time, _REFUND_RANK[known.status]):
+    told = _refund_place(news, news.event_time)
+    if known.heard_time is not None and told <= _refund_place(known, known.heard_time):
         return known
     heard = replace(
         known,
@@ -147,6 +147,11 @@ def hear_refund(known: Refund, news: RefundNews, now: datetime) -> Refund:
         heard_time=news.event_time,
     )
     return replace(heard, update_time=now)
+
+
+def _refund_place(told: Refund | RefundNews, time: datetime) -> tuple[datetime, int, str, int]:
+    """Tell where words about a refund stand among others: a total order, ties of a second too."""
+    return time, _REFUND_RANK[told.status], told.failure_reason, told.amount.amount
 
 
 def refund_elsewhere(news: RefundNews, *, payment_id: str, user_id: str, now: datetime) -> Refund:
@@ -182,10 +187,17 @@ def full_refund_time(refunds: Iterable[Refund], captured: int) -> datetime | Non
 
 def hear_dispute(known: Dispute, news: DisputeNews, now: datetime) -> Dispute:
     """Take in what the vendor says; answers the same dispute where it is not news."""
-    told = (news.event_time, _DISPUTE_RANK[news.status])
-    if told <= (known.heard_time, _DISPUTE_RANK[known.status]):
+    if _dispute_place(news, news.event_time) <= _dispute_place(known, known.heard_time):
         return known
     return new_dispute(news, payment_id=known.payment_id, user_id=known.user_id, now=now)
+
+
+def _dispute_place(
+    told: Dispute | DisputeNews, time: datetime
+) -> tuple[datetime, int, float, str, int]:
+    """Tell where words about a dispute stand among others: a total order, as for refunds."""
+    due = 0.0 if told.evidence_due_time is None else told.evidence_due_time.timestamp()
+    return time, _DISPUTE_RANK[told.status], due, told.reason, told.amount.amount
 
 
 def new_dispute(news: DisputeNews, *, payment_id: str, user_id: str, now: datetime) -> Dispute:
