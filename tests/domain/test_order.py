@@ -1,21 +1,35 @@
 """Where an order stands, and which events its changes make."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.money import Money
 from boxoffice_server.domain.order import (
+    ManualStatus,
     Order,
     OrderEventType,
     OrderStatus,
     change,
+    check_chargeable,
+    check_order_cancellable,
     created,
     derive_status,
 )
-from boxoffice_server.domain.payment import FactOrigin, PaymentFact, PaymentSignal, place
+from boxoffice_server.domain.payment import (
+    FactOrigin,
+    PaymentFact,
+    PaymentFlow,
+    PaymentSignal,
+    PaymentState,
+    PaymentStatus,
+    PendingReason,
+    place,
+)
 from boxoffice_server.domain.product import Product
 from tests.domain.facts import START, arrivals, fact, histories
 
@@ -122,6 +136,48 @@ def test_a_failed_order_can_still_be_paid() -> None:
     assert derive_status([paid, asked, declined], task_started=False) is OrderStatus.PAID
 
 
+# -- what may be done with it ---------------------------------------------------------------------
+
+WAITS = PaymentState(status=PaymentStatus.REQUIRES_PAYMENT_METHOD)
+PROCESSING = PaymentState(status=PaymentStatus.PENDING, pending_reason=PendingReason.PROCESSING)
+
+
+@pytest.mark.parametrize("status", list(OrderStatus))
+@pytest.mark.parametrize(
+    "state", [WAITS, PROCESSING, PaymentState(status=PaymentStatus.COMPLETE)], ids=str
+)
+def test_an_order_is_cancelled_while_no_money_is_there_or_on_its_way(
+    status: OrderStatus, state: PaymentState
+) -> None:
+    """What a person has said of it does not matter where the money says otherwise."""
+    order = replace(ORDER, status=status)
+    paid = {OrderStatus.PAID, OrderStatus.TASK_STARTED, OrderStatus.REFUNDED}
+    if status not in paid and state is WAITS:
+        check_order_cancellable(order, state)
+        return
+    with pytest.raises(BoxofficeError) as caught:
+        check_order_cancellable(order, state)
+    assert caught.value.reason is Reason.ORDER_NOT_CANCELLABLE
+    assert caught.value.metadata == {"order_id": ORDER.id, "status": status.value}
+
+
+@pytest.mark.parametrize("status", list(OrderStatus))
+@pytest.mark.parametrize("flow", list(PaymentFlow))
+@pytest.mark.parametrize("state", [WAITS, PROCESSING], ids=str)
+def test_a_legacy_order_is_charged_while_it_waits(
+    status: OrderStatus, flow: PaymentFlow, state: PaymentState
+) -> None:
+    """Created or failed, and with no charge on its way; an order of an intent never is."""
+    order = replace(ORDER, status=status)
+    waits = status in {OrderStatus.CREATED, OrderStatus.FAILED} and state is WAITS
+    if waits and flow is PaymentFlow.LEGACY_CHARGE:
+        check_chargeable(order, flow, state)
+        return
+    with pytest.raises(BoxofficeError) as caught:
+        check_chargeable(order, flow, state)
+    assert caught.value.reason is Reason.ORDER_NOT_CHARGEABLE
+
+
 # -- its events -----------------------------------------------------------------------------------
 
 
@@ -158,6 +214,16 @@ def test_a_change_of_anything_else_is_an_update() -> None:
     assert event.type is OrderEventType.UPDATED
     assert event.previous_status is event.order.status is OrderStatus.CREATED
     assert event.order.tags == ("b",)
+
+
+def test_what_a_person_said_is_an_event_although_the_status_stays() -> None:
+    """It is kept on the order with who said it, when and why."""
+    said = (ManualStatus(status=OrderStatus.CREATED, reason="why", actor="kim", create_time=LATER),)
+    event = change(ORDER, now=LATER, manual=said)
+    assert event is not None
+    assert event.type is OrderEventType.UPDATED
+    assert event.order.manual == said
+    assert change(event.order, now=LATER, manual=said) is None
 
 
 def test_a_change_leaves_the_order_before_it_alone() -> None:
