@@ -294,6 +294,23 @@ def test_method_is_detached_by_either_id(
     assert grpc_stub.DetachPaymentMethod(detach_request(user, **named)).payment_method == kept
 
 
+def test_method_that_was_detached_at_stripe_unheard_is_detached_as_asked_for(
+    grpc_stub: PaymentsServiceStub, desk: Desk, account: Account
+) -> None:
+    """Stripe refuses to detach it again; what was asked for is so already."""
+    user = new_user()
+    method = desk.save(user)
+    account.wait_delivered()
+    account.webhooks("drop")
+    try:
+        account.call("POST", f"payment_methods/{method.stripe_payment_method_id}/detach")
+        request = detach_request(user, payment_method_id=method.id)
+        assert grpc_stub.DetachPaymentMethod(request).payment_method.HasField("detach_time")
+    finally:
+        account.webhooks("normal")
+    assert desk.methods(user) == []
+
+
 def test_another_users_method_can_not_be_detached(
     grpc_stub: PaymentsServiceStub, desk: Desk
 ) -> None:

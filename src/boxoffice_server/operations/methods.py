@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from boxoffice_server.domain.errors import BoxofficeError
+from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.payment import Customer, PaymentMethodType, Reuse
 from boxoffice_server.domain.payment_method import (
     MethodNews,
@@ -219,7 +219,7 @@ class DetachMethod:
         news = await self._operations.once(
             operation,
             find=lambda: self._detached(named),
-            send=lambda key: self._gateway.detach_method(named, now=self._clock.now(), key=key),
+            send=lambda key: self._detach(named, key),
         )
 
         def record(repo: Repository, operation: Operation) -> Operation:
@@ -227,6 +227,19 @@ class DetachMethod:
             return operation
 
         return record
+
+    async def _detach(self, stripe_payment_method_id: str, key: str) -> MethodNews:
+        """Detach a method; one that was detached elsewhere, unheard, is so already."""
+        now = self._clock.now()
+        try:
+            return await self._gateway.detach_method(stripe_payment_method_id, now=now, key=key)
+        except BoxofficeError as error:
+            if error.reason is not Reason.VENDOR_REFUSED:
+                raise
+            found = await self._detached(stripe_payment_method_id)
+            if found is None:
+                raise
+            return found
 
     async def _detached(self, stripe_payment_method_id: str) -> MethodNews | None:
         """Read whether a method that was attached is so no more."""
