@@ -231,7 +231,11 @@ class _Run:
             for entry in entries:
                 self._seen[entry.stripe_id] = entry
                 self.told.compared += 1
-                await self._add(await self._all.payment(self.told, entry))
+                finding = await self._all.payment(self.told, entry)
+                if finding is not None:
+                    # Our payment may not know yet what it is called there.
+                    self._seen[finding.difference.payment_id] = entry
+                await self._add(finding)
             share = _share(entries, self._since, self._began) * _PAYMENTS_DONE
             self.told.progress = max(self.told.progress, share)
             yield
@@ -265,7 +269,7 @@ class _Run:
     def _count(self, payment: Payment) -> None:
         self.told.compared += 1
         named = payment.stripe_payment_intent_id or payment.stripe_charge_id
-        entry = self._seen.get(named) if named else None
+        entry = self._seen.get(named or payment.id)
         sums = self.told.sums[payment.amount.currency]
         sums.our_captured += payment.captured
         sums.our_refunded += payment.refunded
