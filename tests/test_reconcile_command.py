@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -302,3 +303,15 @@ def test_service_that_dies_in_the_middle_is_told(tmp_path: Path) -> None:
             assert process.wait() == 1
             process.wait_for(rf"^boxoffice: the service at {shop.address} went away in the middle")
             assert "The books" not in process.output
+
+
+def test_comparison_that_is_interrupted_ends_at_once(shop: Shop) -> None:
+    """Without a traceback, and with the exit code that shells expect."""
+    payment = shop.sell()
+    shop.account.fault("latency", "/v1/refunds", method="GET", seconds=60)
+    with Process(command("--since", SINCE), env=environment(shop.address)) as process:
+        process.wait_for(payment.id)
+        process.signal(signal.SIGINT)
+        assert process.wait(seconds=5) == 130
+        process.wait_for("^boxoffice: interrupted")
+        assert "Traceback" not in process.output
