@@ -26,7 +26,7 @@ from boxoffice_server.operations.charges import charge_operation
 from boxoffice_server.operations.engine import Operations
 from boxoffice_server.operations.methods import hear, learn_operation
 from boxoffice_server.ports import NotificationFilter, NotificationSource, Repository, Store
-from boxoffice_server.settlement import Locked, Settled, Settlement, lock
+from boxoffice_server.settlement import Locked, Settled, Settlement, lock_payment
 
 MAX_BODY_BYTES = 256 * 1024
 # How many notifications that have been waiting are applied at once.
@@ -294,7 +294,7 @@ def _find_payment(
         if payment is None and isinstance(tidings, RefundNews) and tidings.refund_id:
             refund = repo.refunds.get(tidings.refund_id)
             payment = repo.payments.get(refund.payment_id) if refund is not None else None
-    locked = lock(repo, payment.id) if payment is not None else None
+    locked = lock_payment(repo, payment) if payment is not None else None
     # Looked at again under the lock: the payment may have learned its intent meanwhile.
     intent = tidings.stripe_payment_intent_id
     if locked is not None and intent:

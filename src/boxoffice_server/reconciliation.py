@@ -32,7 +32,7 @@ from boxoffice_server.ports import (
     Store,
     VendorBooks,
 )
-from boxoffice_server.settlement import Settlement, lock
+from boxoffice_server.settlement import Settlement, lock_payment
 
 PAGE = 200
 # How far each step has come when it ends; the vendor's payments are most of the work.
@@ -108,16 +108,16 @@ class Reconciliation:
 
     def _settle(self, repo: Repository, payment_id: str, entry: BookEntry) -> None:
         """Record what the vendor's books say about a payment of ours, as of now."""
-        now = self._now()
+        payment, now = _read(repo, payment_id), self._now()
         read = f"{entry.answer.fact.id}:{int(now.timestamp())}"
         fact = replace(entry.answer.fact, id=read, event_time=now)
         match entry.answer:
             case IntentAnswer():
                 answer = replace(entry.answer, fact=fact)
-                settle_intent(self._settlement, repo, payment_id, answer)
+                settle_intent(self._settlement, repo, payment, answer)
             case ChargeAnswer():
                 charge = replace(entry.answer, fact=fact)
-                settle_charge(self._settlement, repo, payment_id, charge)
+                settle_charge(self._settlement, repo, payment, charge)
             case _:
                 assert_never(entry.answer)
 
@@ -148,9 +148,7 @@ class Reconciliation:
 
     def _hear(self, repo: Repository, payment_id: str, news: RefundNews | DisputeNews) -> None:
         """Record what the vendor's books say about a refund or a dispute, as of now."""
-        locked = lock(repo, payment_id)
-        if locked is None:
-            raise AssertionError(f"payment {payment_id} is gone")
+        locked = lock_payment(repo, _read(repo, payment_id))
         match news:
             case RefundNews():
                 read = replace(news, event_time=self._now())

@@ -60,13 +60,16 @@ class Settled:
 def lock(repo: Repository, payment_id: str) -> Locked | None:
     """Lock a payment, its order first; None if there is no such payment."""
     payment = repo.payments.get(payment_id)
-    if payment is None:
-        return None
+    return None if payment is None else lock_payment(repo, payment)
+
+
+def lock_payment(repo: Repository, payment: Payment) -> Locked:
+    """Lock a payment that was read before, its order first, and read it again."""
     order = lock_order(repo, payment.order_id) if payment.order_id else None
-    payment = repo.payments.get(payment_id, lock=True)
-    if payment is None:
-        raise AssertionError(f"payment {payment_id} is gone")
-    return Locked(order=order, payment=payment)
+    locked = repo.payments.get(payment.id, lock=True)
+    if locked is None:
+        raise AssertionError(f"payment {payment.id} is gone")
+    return Locked(order=order, payment=locked)
 
 
 def lock_order(repo: Repository, order_id: str) -> Order:

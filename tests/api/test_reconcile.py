@@ -99,7 +99,9 @@ def test_missed_notifications_are_found_and_repaired(desk: Desk, account: Accoun
     account.webhooks("drop")
     sale = desk.intended(task_function_name="fulfil")
     account.press("pay", sale.payment.stripe_payment_intent_id)
-    refund = desk.press(f"payment_intents/{refunded.stripe_payment_intent_id}", "refund", amount=300)
+    refund = desk.press(
+        f"payment_intents/{refunded.stripe_payment_intent_id}", "refund", amount=300
+    )
     dispute = desk.press(f"payment_intents/{disputed.stripe_payment_intent_id}", "dispute")
     found, summary = compare(desk)
     missed = {each.stripe_id: words(each) for each in found}
@@ -125,7 +127,10 @@ def test_missed_notifications_are_found_and_repaired(desk: Desk, account: Accoun
     assert desk.payment(refunded.id).refunded_amount == euros(300)
     assert desk.payment(disputed.id).disputed
     (kept,) = desk.payments.ListRefunds(pb.ListRefundsRequest(payment_id=refunded.id)).refunds
-    assert (kept.stripe_refund_id, kept.status) == (refund["id"], refunds_pb2.REFUND_STATUS_SUCCEEDED)
+    assert (kept.stripe_refund_id, kept.status) == (
+        refund["id"],
+        refunds_pb2.REFUND_STATUS_SUCCEEDED,
+    )
 
     again, summary = compare(desk)
     assert (again, summary.differences) == ([], 0)
@@ -242,7 +247,5 @@ def test_since_is_needed(desk: Desk) -> None:
     with refused_field("since"):
         list(desk.payments.ReconcilePayments(pb.ReconcilePaymentsRequest()))
     future = pb.ReconcilePaymentsRequest(since=Timestamp(seconds=4_000_000_000))
-    (told,) = [
-        each for each in desk.payments.ReconcilePayments(future) if each.HasField("summary")
-    ]
+    (told,) = [each for each in desk.payments.ReconcilePayments(future) if each.HasField("summary")]
     assert (told.progress, told.summary.compared) == (1.0, 0)

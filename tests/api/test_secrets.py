@@ -14,6 +14,7 @@ from boxoffice.payments.v1 import payments_pb2 as pb
 from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
 from boxoffice_server.app import Timings
 from boxoffice_server.domain.errors import Reason
+from boxoffice_server.domain.payment import Payment
 from boxoffice_server.operations import intents
 from boxoffice_server.ports import IntentAnswer, Repository
 from boxoffice_server.settlement import Settlement
@@ -49,7 +50,7 @@ def log() -> Iterator[ServiceLog]:
 
 
 def fail(
-    _settlement: Settlement, _repo: Repository, _payment_id: str, answer: IntentAnswer
+    _settlement: Settlement, _repo: Repository, _payment: Payment, answer: IntentAnswer
 ) -> None:
     """Break down with an answer of Stripe's among the variables."""
     raise RuntimeError(f"could not record {answer.stripe_payment_intent_id}")

@@ -41,7 +41,7 @@ from boxoffice_server.ports import (
     Store,
 )
 from boxoffice_server.reconciliation import Reconciliation
-from boxoffice_server.settlement import Settlement
+from boxoffice_server.settlement import Settled, Settlement
 
 MOST_DESCRIPTION = 500
 _ENDED = {pb.PAYMENT_STATUS_COMPLETE, pb.PAYMENT_STATUS_CANCELLED}
@@ -118,13 +118,16 @@ class PaymentsServicer(  # type: ignore[misc]
             return jobs[-1]
 
         def answer(repo: Repository, operation: Operation) -> pb.CreatePaymentIntentResponse:
-            payment = a_payment(repo, operation.resource_id)
-            order = repo.orders.get(payment.order_id)
-            if order is None:
-                raise AssertionError(f"order {payment.order_id} is gone")
+            settled = jobs[-1].settled if jobs else None
+            if settled is None:
+                # It was settled by another call, or by the janitor.
+                payment = a_payment(repo, operation.resource_id)
+                settled = Settled(order=repo.orders.get(payment.order_id), payment=payment)
+            if settled.order is None:
+                raise AssertionError("the payment of an order has an order")
             return pb.CreatePaymentIntentResponse(
-                order=convert.to_order(order),
-                payment=convert_payments.to_payment(payment),
+                order=convert.to_order(settled.order),
+                payment=convert_payments.to_payment(settled.payment),
                 resume_token=repo.log.here().encode(),
             )
 

@@ -19,7 +19,7 @@ from boxoffice_server.ports import (
     Repository,
     SourceAnswer,
 )
-from boxoffice_server.settlement import Settlement, lock
+from boxoffice_server.settlement import Settlement, lock_payment
 
 OWN_CALLER = "boxoffice"
 """The caller of what the service does by itself. No caller from outside has this name."""
@@ -76,7 +76,7 @@ class MakeCharge:
             raise about(error, payment_id=payment.id, order_id=payment.order_id) from error
 
         def record(repo: Repository, operation: Operation) -> Operation:
-            settle_charge(self._settlement, repo, operation.resource_id, answer)
+            settle_charge(self._settlement, repo, payment, answer)
             return operation
 
         return record
@@ -119,12 +119,10 @@ def _goes_before(other: Operation, operation: Operation) -> bool:
 
 
 def settle_charge(
-    settlement: Settlement, repo: Repository, payment_id: str, answer: ChargeAnswer
+    settlement: Settlement, repo: Repository, payment: Payment, answer: ChargeAnswer
 ) -> None:
-    """Record what the vendor said about a legacy charge of ours."""
-    locked = lock(repo, payment_id)
-    if locked is None:
-        raise AssertionError(f"payment {payment_id} is gone")
+    """Record what the vendor said about a legacy charge for a payment."""
+    locked = lock_payment(repo, payment)
     settlement.settle(repo, locked, [answer.fact], stripe_charge_id=answer.stripe_charge_id)
 
 

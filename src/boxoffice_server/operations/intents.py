@@ -25,7 +25,7 @@ from boxoffice_server.ports import (
     PaymentGateway,
     Repository,
 )
-from boxoffice_server.settlement import Settlement, lock
+from boxoffice_server.settlement import Settled, Settlement, lock_payment
 
 # Stripe's clock may be behind ours by this much where its books are read.
 CLOCK_MARGIN = timedelta(minutes=5)
@@ -35,13 +35,15 @@ CLOCK_MARGIN = timedelta(minutes=5)
 class IntentJob:
     """An intent to be made. `stripe_payment_method_id` is empty where the customer gives one.
 
-    `client_secret` is there once the vendor has answered, for whoever asked; it is never kept.
+    `client_secret` is there once the vendor has answered, for whoever asked, and is never kept;
+    `settled` once that is recorded.
     """
 
     payment: Payment
     customer: Customer
     stripe_payment_method_id: str = ""
     client_secret: str = ""
+    settled: Settled | None = None
 
 
 class MakeIntent:
@@ -77,7 +79,7 @@ class MakeIntent:
         loaded.client_secret = answer.client_secret
 
         def record(repo: Repository, operation: Operation) -> Operation:
-            settle_intent(self._settlement, repo, operation.resource_id, answer)
+            loaded.settled = settle_intent(self._settlement, repo, loaded.payment, answer)
             return operation
 
         return record
@@ -104,9 +106,7 @@ class MakeIntent:
 
     def refuse(self, repo: Repository, operation: Operation, error: BoxofficeError) -> Operation:
         """Record that there will be no intent."""
-        locked = lock(repo, operation.resource_id)
-        if locked is None:
-            raise AssertionError(f"payment {operation.resource_id} is gone")
+        locked = lock_payment(repo, a_payment(repo, operation.resource_id))
         payment = locked.payment
         refusal = PaymentFact(
             id=hashed_id(Prefix.EVENT, payment.id, "refused"),
@@ -149,7 +149,7 @@ class CaptureIntent:
             answer = await _after_refusal(self._gateway, loaded, error)
 
         def record(repo: Repository, operation: Operation) -> Operation:
-            settle_intent(self._settlement, repo, operation.resource_id, answer)
+            settle_intent(self._settlement, repo, loaded, answer)
             return operation
 
         return record
@@ -192,15 +192,13 @@ class CancelIntent:
             answer = await _after_refusal(self._gateway, loaded, error)
 
         def record(repo: Repository, operation: Operation) -> Operation:
-            settle_intent(self._settlement, repo, operation.resource_id, answer)
+            settle_intent(self._settlement, repo, loaded, answer)
             return operation
 
         return record
 
     def _record_here(self, repo: Repository, operation: Operation) -> Operation:
-        locked = lock(repo, operation.resource_id)
-        if locked is None:
-            raise AssertionError(f"payment {operation.resource_id} is gone")
+        locked = lock_payment(repo, a_payment(repo, operation.resource_id))
         cancelled = PaymentFact(
             id=hashed_id(Prefix.EVENT, locked.payment.id, "cancelled"),
             origin=FactOrigin.ANSWER,
@@ -242,15 +240,12 @@ async def _after_refusal(
 
 
 def settle_intent(
-    settlement: Settlement, repo: Repository, payment_id: str, answer: IntentAnswer
-) -> None:
-    """Record what the vendor said about an intent of ours."""
-    locked = lock(repo, payment_id)
-    if locked is None:
-        raise AssertionError(f"payment {payment_id} is gone")
-    settlement.settle(
+    settlement: Settlement, repo: Repository, payment: Payment, answer: IntentAnswer
+) -> Settled:
+    """Record what the vendor said about the intent of a payment."""
+    return settlement.settle(
         repo,
-        locked,
+        lock_payment(repo, payment),
         [answer.fact],
         stripe_payment_intent_id=answer.stripe_payment_intent_id,
         stripe_charge_id=answer.stripe_charge_id,

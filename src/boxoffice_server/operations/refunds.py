@@ -9,7 +9,7 @@ from boxoffice_server.operations.engine import Operations
 from boxoffice_server.operations.intents import a_payment, about
 from boxoffice_server.operations.work import Record
 from boxoffice_server.ports import Clock, Operation, PaymentGateway, Repository
-from boxoffice_server.settlement import Settlement, lock
+from boxoffice_server.settlement import Settlement, lock_payment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,20 +52,17 @@ class MakeRefund:
             raise about(error, payment_id=payment.id, refund_id=refund.id) from error
 
         def record(repo: Repository, operation: Operation) -> Operation:
-            locked = lock(repo, refund.payment_id)
-            if locked is None:
-                raise AssertionError(f"payment {refund.payment_id} is gone")
-            self._settlement.hear_refund(repo, locked, news)
+            self._settlement.hear_refund(repo, lock_payment(repo, payment), news)
             return operation
 
         return record
 
     def refuse(self, repo: Repository, operation: Operation, error: BoxofficeError) -> Operation:
         """Record that the money stays; what the vendor says of it later would still count."""
+        payment = a_payment(repo, a_refund(repo, operation.resource_id).payment_id)
+        locked = lock_payment(repo, payment)
         refund = a_refund(repo, operation.resource_id)
-        locked = lock(repo, refund.payment_id)
-        refund = a_refund(repo, operation.resource_id)
-        if locked is not None and refund.heard_time is None:
+        if refund.heard_time is None:
             failed = replace(
                 refund,
                 status=RefundStatus.FAILED,
