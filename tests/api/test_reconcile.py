@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from boxoffice.orders.v1 import orders_pb2
 from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
 from boxoffice.payments.v1 import payments_pb2 as pb
 from boxoffice.payments.v1 import reconciliation_pb2, refunds_pb2
@@ -12,7 +13,7 @@ from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
 from boxoffice_server.app import Timings
 from boxoffice_server.domain.errors import Reason
 from boxoffice_server.vendors.stripe.client import Patience
-from tests.support.calls import new_user, refused, refused_field
+from tests.support.calls import new_user, refused, refused_field, statuses_until
 from tests.support.desk import Desk, euros, order_status_name, refund_request, status_name
 from tests.support.sales import create_product, intent_request
 from tests.support.service import Account
@@ -80,7 +81,10 @@ def test_books_that_agree_have_no_difference(desk: Desk, account: Account) -> No
     desk.press(f"payment_intents/{held.payment.stripe_payment_intent_id}", "pay")
     desk.press(f"payment_intents/{payment.stripe_payment_intent_id}", "dispute", inquiry=True)
     account.sandbox.control(f"accounts/{account.key}", {"legacy": True})
-    make_source(desk, ordered(desk), "card")
+    order = ordered(desk)
+    make_source(desk, order, "card")
+    # It is charged once the webhook that tells of it is taken.
+    statuses_until(desk.orders, order.id, orders_pb2.ORDER_STATUS_TASK_STARTED)
     desk.told(payment.id, lambda event: event.HasField("dispute"))
     account.wait_delivered()
     found, summary = compare(desk)
