@@ -274,9 +274,10 @@ def captured_amount(facts: Iterable[PaymentFact], asked: int) -> int:
 
 
 def authorised_amount(facts: Iterable[PaymentFact], asked: int) -> int:
-    """Tell how much is held, while it is."""
-    last = latest(facts)
-    if last is None or last.signal is not PaymentSignal.AUTHORISED:
+    """Tell how much is held, while it is: nothing once it was taken or let go, whenever heard."""
+    known = list(facts)
+    last = latest(known)
+    if last is None or derive_state(known).status is not PaymentStatus.REQUIRES_CAPTURE:
         return 0
     return asked if last.amount is None else last.amount
 
