@@ -64,6 +64,7 @@ class Timings:
 
     leases: LeasePolicy = field(default_factory=LeasePolicy)
     operation_lease: timedelta = engine.LEASE
+    operation_pause: timedelta = engine.FIRST_PAUSE
     look_every: timedelta = janitor.LOOK_EVERY
     sweep_every: timedelta = janitor.SWEEP_EVERY
     patience: Patience = field(default_factory=Patience)
@@ -98,6 +99,7 @@ class Application:
             is_alone=settings.is_embedded,
             encode_error=encode_error,
             lease=timings.operation_lease,
+            first_pause=timings.operation_pause,
         )
         operations.know(
             _works(
@@ -175,6 +177,11 @@ class Application:
             registry=registry,
             is_serving=lambda: not self._draining.is_set(),
         )
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """Name all that is asked of a vendor: by its RPC, or as the service's own."""
+        return self._operations.names
 
     async def start(self) -> Doors:
         """Open the store, take the ports and serve. A start that fails leaves nothing open."""

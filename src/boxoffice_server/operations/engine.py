@@ -65,6 +65,7 @@ class Operations:
         is_alone: bool,
         encode_error: Callable[[BoxofficeError], bytes],
         lease: timedelta = LEASE,
+        first_pause: timedelta = FIRST_PAUSE,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -72,6 +73,7 @@ class Operations:
         self._is_alone = is_alone
         self._encode_error = encode_error
         self._lease = lease
+        self._first_pause = first_pause
         self._works: Mapping[str, Work[Any]] = {}
         self._log = structlog.get_logger(part="operations")
         self._own = OwnTasks(self._tell_unheard)
@@ -207,7 +209,9 @@ class Operations:
     def schedule(self, repo: Repository, operation: Operation) -> bool:
         """Record an operation of the service's own, for the janitor; False if it was before."""
         self._stirred.set()
-        return repo.operations.insert(operation)
+        is_new = repo.operations.insert(operation)
+        reach(FailPoint.RECORDING, operation.key.operation)
+        return is_new
 
     # -- the vendor, and the second transaction ---------------------------------------------------
 
@@ -275,7 +279,7 @@ class Operations:
 
     async def _let_go(self, operation: Operation, error: Exception) -> None:
         """Let the caller take the operation up again at once, and the janitor in a while."""
-        pause = min(FIRST_PAUSE * (1 << min(operation.tries, 20)), MOST_PAUSE)
+        pause = min(self._first_pause * (1 << min(operation.tries, 20)), MOST_PAUSE)
         spent = isinstance(error, KeySpentError)
 
         def free(repo: Repository) -> None:
@@ -366,6 +370,7 @@ class Operations:
             tries=operation.tries,
         )
         try:
+            await reach_async(FailPoint.RECORDED, operation.key.operation)
             finished = await self._own.run(self._go_on(begun, None))
         except BoxofficeError as error:
             log.warning("an operation is still open", reason=error.reason)
