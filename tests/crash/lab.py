@@ -43,8 +43,15 @@ AGAIN = {
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.INTERNAL,
 }
-# Short, so that what a crash left on PostgreSQL is soon free.
-TIMINGS: Mapping[str, float] = {"operation_lease": 0.5}
+# Short, so that what a crash left is soon taken up. What a call may take is less than its lease.
+TIMINGS: Mapping[str, float] = {
+    "operation_lease": 0.6,
+    "look_every": 0.05,
+    "sweep_every": 3600,
+    "request": 0.25,
+    "call": 0.5,
+    "pause": 0.02,
+}
 
 
 class Lab:

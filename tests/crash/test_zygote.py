@@ -26,7 +26,7 @@ from tests.support.zygote import Zygote
 zygote = Zygote()
 zygote.wait_ready()
 environment = service_environment(sys.argv[1])
-service = zygote.start(environment, log=Path(sys.argv[2]), timings={"operation_lease": 30})
+service = zygote.start(environment, log=Path(sys.argv[2]), timings={**TIMINGS})
 service.wait_serving()
 print(zygote.pid, service.pid, zygote.folder, flush=True)
 sys.stdin.read()

@@ -40,7 +40,7 @@ QUERIES: Mapping[str, str] = {
     **{table: f"SELECT * FROM {table}" for table in TABLES},  # noqa: S608 -- names of our own
     "log": "SELECT * FROM log ORDER BY position",
     "log_meta": "SELECT * FROM log_meta",
-    "open_operations": "SELECT * FROM operations WHERE answer IS NULL",
+    "open_operations": "SELECT * FROM operations WHERE answer IS NULL AND NOT settled",
     "unnumbered": "SELECT * FROM log WHERE position IS NULL",
 }
 

@@ -27,10 +27,10 @@ from typing import Any
 import boxoffice_server.storage.postgres
 import boxoffice_server.storage.sqlite  # noqa: F401 -- all four are for the services
 from boxoffice_server import fail_points
-from boxoffice_server.app import Application
+from boxoffice_server.app import Application, Timings
 from boxoffice_server.log import configure_log
 from boxoffice_server.settings import Settings, read_settings
-from boxoffice_server.vendors.stripe.gateway import StripeGateway
+from boxoffice_server.vendors.stripe.client import Patience, StripeConnection
 from tests.support.strikes import Plan, Striker
 
 Json = dict[str, Any]
@@ -38,12 +38,44 @@ Json = dict[str, Any]
 SOCKET = "socket"
 MOST_BYTES = 65536
 # The SDK imports these when they are first used.
-STRIPE_SERVICES = ("charges", "customers", "payment_intents", "refunds")
+STRIPE_SERVICES = (
+    "charges",
+    "customers",
+    "disputes",
+    "events",
+    "payment_intents",
+    "payment_methods",
+    "refunds",
+    "setup_intents",
+    "sources",
+)
 
 
-def build(settings: Settings, *, operation_lease: float) -> Application:
-    """Compose a service that is as patient as a case wants it, in seconds."""
-    return Application(settings, operation_lease=timedelta(seconds=operation_lease))
+def build(
+    settings: Settings,
+    *,
+    operation_lease: float,
+    look_every: float,
+    sweep_every: float,
+    request: float,
+    call: float,
+    pause: float,
+) -> Application:
+    """Compose a service that is as patient as a case wants it, in seconds.
+
+    What it asks Stripe it repeats after each of two pauses.
+    """
+    timings = Timings(
+        operation_lease=timedelta(seconds=operation_lease),
+        look_every=timedelta(seconds=look_every),
+        sweep_every=timedelta(seconds=sweep_every),
+        patience=Patience(
+            request=timedelta(seconds=request),
+            call=timedelta(seconds=call),
+            pauses=(timedelta(seconds=pause),) * 2,
+        ),
+    )
+    return Application(settings, timings=timings)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -195,9 +227,9 @@ async def serve(case: Case, settings: Settings, timings: Mapping[str, float]) ->
 
 def main(folder: Path) -> None:
     """Listen for as long as standard input is open."""
-    gateway = StripeGateway(api_key="sk_test_warm", api_base="http://127.0.0.1:9")
+    stripe = StripeConnection(api_key="sk_test_warm", api_base="http://127.0.0.1:9")
     for name in STRIPE_SERVICES:
-        getattr(gateway._client.v1, name)
+        getattr(stripe.v1, name)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / SOCKET))
         listener.listen()
