@@ -1,57 +1,29 @@
-"""Cases: each a service on a database of its own and an account of its own, struck and restarted.
+"""What all cases share, and is slow to make: it is made once.
 
-What is slow to make is made once, in the lab: the process that services are forked from, the
-sandbox, the PostgreSQL server, and a database with all tables on each store, to be copied.
+The process that services are forked from, the sandbox, the PostgreSQL server, and a database with
+all tables on each store, to be copied.
 """
 
 import asyncio
 import random
 import secrets
 import shutil
-import signal
-import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
 
 import asyncpg
-import grpc
-from google.protobuf.message import Message
 
-from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
-from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
-from tests.support.books import Books
-from tests.support.calls import ended
+from tests.crash.case import TIMINGS, Case
 from tests.support.postgres import PostgresServer
-from tests.support.service import WEBHOOK_SECRET, Sandbox, service_environment
-from tests.support.serving import CHANNEL_OPTIONS, FIXED_PORTS, is_free
+from tests.support.service import Sandbox, running_sandbox
+from tests.support.serving import FIXED_PORTS, is_free
 from tests.support.stores import sqlite_url
-from tests.support.strikes import Deed, Plan
-from tests.support.zygote import Fork, Zygote
+from tests.support.zygote import Zygote
 
-T = TypeVar("T")
-
-CALL_SECONDS = 15
-PATIENCE_SECONDS = 20
-# A caller that was told one of these sends the same request again: nothing is known to have failed.
-AGAIN = {
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.ABORTED,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.INTERNAL,
-}
-# Short, so that what a crash left is soon taken up. What a call may take is less than its lease.
-TIMINGS: Mapping[str, float] = {
-    "operation_lease": 0.6,
-    "look_every": 0.05,
-    "sweep_every": 3600,
-    "request": 0.25,
-    "call": 0.5,
-    "pause": 0.02,
-}
+# Stripe comes again soon where nobody took a webhook.
+FIRST_PAUSE_SECONDS = 0.05
 
 
 class Lab:
@@ -84,12 +56,35 @@ class Lab:
         return address
 
     @contextmanager
-    def case(self, store: str, *, timings: Mapping[str, float] = TIMINGS) -> "Iterator[Case]":
-        """Make a case; nothing of it is left running at the end. An error tells its log."""
+    def case(
+        self,
+        store: str,
+        *,
+        timings: Mapping[str, float] | None = None,
+        own_sandbox: bool = False,
+        sabotage: str = "",
+    ) -> Iterator[Case]:
+        """Make a case; nothing of it is left running at the end. An error tells its log.
+
+        With a sandbox of its own it may move the clock.
+        """
         folder = self._folder / f"case-{next(self._numbers)}"
         folder.mkdir()
-        with self._database(store, folder) as url:
-            case = Case(self, log=folder / "log", database_url=url, timings=timings)
+        with ExitStack() as stack:
+            sandbox = self.sandbox
+            if own_sandbox:
+                sandbox = stack.enter_context(running_sandbox(folder))
+                sandbox.control("webhooks", {"first_pause_seconds": FIRST_PAUSE_SECONDS})
+            case = Case(
+                zygote=self.zygote,
+                account=sandbox.account(f"sk_test_boxoffice_{secrets.token_hex(8)}"),
+                address=self.address,
+                log=folder / "log",
+                database_url=stack.enter_context(self._database(store, folder)),
+                server_url=self._postgres.url("postgres"),
+                timings={**TIMINGS, **(timings or {})},
+                sabotage=sabotage,
+            )
             try:
                 yield case
             except BaseException as error:
@@ -121,112 +116,3 @@ class Lab:
                 await connection.close()
 
         asyncio.run(execute())
-
-
-class Case:
-    """A service that is struck, its caller, and its account at Stripe."""
-
-    def __init__(
-        self, lab: Lab, *, log: Path, database_url: str, timings: Mapping[str, float]
-    ) -> None:
-        self.account = lab.sandbox.account(f"sk_test_boxoffice_{secrets.token_hex(8)}")
-        self._zygote = lab.zygote
-        self._log = log
-        self.database_url = database_url
-        self._timings = timings
-        # The same over all restarts, as Stripe knows where to send webhooks.
-        self._grpc_address, self._http_address = lab.address(), lab.address()
-        self._caller = ThreadPoolExecutor(1)
-        self._fork: Fork | None = None
-        self._channel: grpc.Channel | None = None
-        self.account.sandbox.control(
-            f"accounts/{self.account.key}",
-            {
-                "webhook_url": f"http://{self._http_address}/webhooks/stripe",
-                "webhook_secret": WEBHOOK_SECRET,
-            },
-        )
-
-    @property
-    def log_text(self) -> str:
-        """What the service has logged, over all its restarts."""
-        return self._log.read_text() if self._log.exists() else ""
-
-    @property
-    def service(self) -> Fork:
-        """The service that was started last."""
-        assert self._fork is not None, "no service was started"
-        return self._fork
-
-    def start(self, *plans: Plan) -> None:
-        """Start the service on what is there, and wait until it serves."""
-        self._end()
-        environment = service_environment(
-            self.database_url,
-            BOXOFFICE_GRPC_ADDRESS=self._grpc_address,
-            BOXOFFICE_HTTP_ADDRESS=self._http_address,
-            BOXOFFICE_STRIPE_API_KEY=self.account.key,
-            BOXOFFICE_STRIPE_API_BASE=self.account.sandbox.stripe_api_base,
-        )
-        self._fork = self._zygote.start(
-            environment, log=self._log, plans=plans, timings=self._timings
-        )
-        self._fork.wait_serving()
-        self._channel = grpc.insecure_channel(self._grpc_address, options=CHANNEL_OPTIONS)
-        self.orders = OrdersServiceStub(self._channel)
-        self.payments = PaymentsServiceStub(self._channel)
-
-    def strike(
-        self, plan: Plan, call: Callable[[], T], *, meanwhile: Callable[[], None] = lambda: None
-    ) -> "Future[T]":
-        """Make a call that a plan strikes, and do what a supervisor would do then.
-
-        What has crashed is started again; what hangs is killed first; what met an error goes on.
-        `meanwhile` is done once the plan was carried out, before that. Answers what became of the
-        call, whose caller has waited for its end.
-        """
-        called = self._caller.submit(call)
-        assert self.service.wait_struck() == plan
-        meanwhile()
-        if plan.deed is Deed.HANG:
-            self.service.signal(signal.SIGKILL)
-        if plan.deed in {Deed.HANG, Deed.CRASH}:
-            assert self.service.wait() == -signal.SIGKILL
-        called.exception(CALL_SECONDS)
-        if plan.deed in {Deed.HANG, Deed.CRASH}:
-            self.start()
-        return called
-
-    def answered(self, method: Callable[["Case"], Any], request: Message) -> Any:  # noqa: ANN401 -- the method says what it answers
-        """Send the same request until it is answered."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                return method(self)(request, timeout=CALL_SECONDS, wait_for_ready=True)
-            except grpc.RpcError as error:
-                if ended(error).code() not in AGAIN or time.monotonic() > deadline:
-                    raise
-            time.sleep(0.02)
-
-    def books(self) -> Books:
-        """Its books, once Stripe has told all that there is to tell."""
-        self.account.wait_delivered()
-        return Books(
-            grpc_address=self._grpc_address,
-            database_url=self.database_url,
-            account=self.account,
-        )
-
-    def close(self) -> None:
-        """End everything of it."""
-        self._end()
-        self._caller.shutdown()
-        self.account.stop_webhooks()
-
-    def _end(self) -> None:
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
-        if self._fork is not None:
-            self._fork.close()
-            self._fork = None

@@ -159,6 +159,16 @@ class Account:
         released: list[str] = self.sandbox.control("webhooks/release", body)["released"]
         return released
 
+    def told(self) -> set[str]:
+        """List the ids of the events that are, were or would have been sent."""
+        sent: list[Json] = self.sandbox.control(f"webhooks?account={self.key}")["deliveries"]
+        return {each["event"] for each in sent}
+
+    def held(self) -> list[str]:
+        """List the ids of the events that are held, newest first."""
+        sent: list[Json] = self.sandbox.control(f"webhooks?account={self.key}")["deliveries"]
+        return [each["event"] for each in sent if each["state"] == "held"]
+
     def call(self, method: str, path: str, **form: object) -> Json:
         """Call Stripe's API with the account's secret key."""
         coded = urllib.parse.urlencode(form)
@@ -206,6 +216,26 @@ class Account:
             return all(each["state"] in {"delivered", "dropped"} for each in sent)
 
         wait_until(delivered, "a webhook was not taken")
+
+    def wait_taken(self) -> None:
+        """Wait until every webhook of the account that is not held back was taken."""
+
+        def taken() -> bool:
+            path = f"webhooks?account={self.key}"
+            sent: list[Json] = self.sandbox.control(path)["deliveries"]
+            return all(each["state"] in {"delivered", "held", "dropped"} for each in sent)
+
+        wait_until(taken, "a webhook was not taken")
+
+    def wait_met(self, times: int) -> None:
+        """Wait until the account's fault, armed for so many times, has met a request."""
+
+        def met() -> bool:
+            armed: list[Json] = self.sandbox.control("faults")["faults"]
+            mine = [each for each in armed if each["account"] == self.key]
+            return all(each["times"] < times for each in mine)
+
+        wait_until(met, "the fault has met no request")
 
     def wait_struck(self) -> None:
         """Wait until every armed fault of the account has met its request."""

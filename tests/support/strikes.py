@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,22 +19,29 @@ class Deed(StrEnum):
     CRASH = "crash"  # kill -9, by its own hand
     ERROR = "error"  # what a line that was lost at this moment raises
     FAULT = "fault"  # what nobody expects
-    HANG = "hang"  # never goes on: a task between transactions, the whole thread inside of one
+    HANG = "hang"  # a task between transactions, the whole thread inside of one; until woken
+    NOTHING = "nothing"  # it goes on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One strike: where, at the how-manieth time that it gets there, and what is done then."""
+    """One strike: where, at the how-manieth time that it gets there, and what is done then.
+
+    What hangs does `then` when it is woken.
+    """
 
     point: FailPoint
     name: str
     deed: Deed
     occurrence: int = 1
+    then: Deed | None = None
 
     @classmethod
     def read(cls, plan: Mapping[str, Any]) -> Self:
         """Read a plan that was sent as JSON."""
-        return cls(**{**plan, "point": FailPoint(plan["point"]), "deed": Deed(plan["deed"])})
+        then = Deed(plan["then"]) if plan["then"] else None
+        read = {"point": FailPoint(plan["point"]), "deed": Deed(plan["deed"]), "then": then}
+        return cls(**{**plan, **read})
 
 
 class Striker:
@@ -45,7 +51,16 @@ class Striker:
         self._plans = plans
         self._tell = tell
         self._times: dict[tuple[FailPoint, str], int] = {}
-        self._never = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._woken = asyncio.Event()
+        # A thread that hangs reads from it.
+        self._sleep, self._alarm = os.pipe()
+
+    def wake(self) -> None:
+        """Have what hangs go on, now and from now on. May be called by a signal's handler."""
+        os.write(self._alarm, b"!" * len(self._plans))
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._woken.set)
 
     def reach(self, point: FailPoint, name: str) -> None:
         """Strike inside a transaction, in whatever thread runs it."""
@@ -53,7 +68,7 @@ class Striker:
         if plan is not None:
             self._tell(plan)
             if plan.deed is Deed.HANG:
-                threading.Event().wait()
+                os.read(self._sleep, 1)
             _strike(plan)
 
     async def reach_async(self, point: FailPoint, name: str) -> None:
@@ -62,7 +77,8 @@ class Striker:
         if plan is not None:
             self._tell(plan)
             if plan.deed is Deed.HANG:
-                await self._never.wait()
+                self._loop = asyncio.get_running_loop()
+                await self._woken.wait()
             _strike(plan)
 
     def _due(self, point: FailPoint, name: str) -> Plan | None:
@@ -76,15 +92,15 @@ class Striker:
 
 
 def _strike(plan: Plan) -> None:
-    match plan.deed:
+    match plan.then if plan.deed is Deed.HANG else plan.deed:
         case Deed.CRASH:
             os.kill(os.getpid(), signal.SIGKILL)
         case Deed.ERROR:
             raise _lost_line(plan.point)
         case Deed.FAULT:
             raise RuntimeError(f"a fault at {plan.point} of {plan.name}, made by the test")
-        case Deed.HANG:
-            raise AssertionError("what hangs never goes on")
+        case Deed.NOTHING | Deed.HANG | None:
+            """It goes on."""
 
 
 def _lost_line(point: FailPoint) -> BoxofficeError:

@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from tests.support.processes import Process
 from tests.support.strikes import Plan
-from tests.support.zygote_process import SOCKET
+from tests.support.zygote_process import SOCKET, WAKE
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 30
@@ -63,17 +63,20 @@ class Zygote:
         log: Path,
         plans: Sequence[Plan] = (),
         timings: Mapping[str, float] | None = None,
+        sabotage: str = "",
     ) -> "Fork":
         """Start a service, without waiting for anything.
 
         `environment` is all that its settings are read from; `timings` are seconds by the names
-        that `zygote_process.build` takes. What it logs is added to the file `log`.
+        that `zygote_process.build` takes; `sabotage` is what is wrong with it, by its name in
+        `sabotage.py`. What it logs is added to the file `log`.
         """
         asked = {
             "environment": dict(environment),
             "log": str(log),
             "plans": [asdict(each) for each in plans],
             "timings": dict(timings or {}),
+            "sabotage": sabotage,
         }
         return Fork(self.folder / SOCKET, asked)
 
@@ -117,6 +120,10 @@ class Fork:
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, unless it has ended."""
         self._send({"signal": number})
+
+    def wake(self) -> None:
+        """Have what hangs in it go on."""
+        self.signal(WAKE)
 
     def terminate(self) -> None:
         """Ask it to drain and end: SIGTERM."""

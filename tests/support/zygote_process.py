@@ -31,12 +31,15 @@ from boxoffice_server.app import Application, Timings
 from boxoffice_server.log import configure_log
 from boxoffice_server.settings import Settings, read_settings
 from boxoffice_server.vendors.stripe.client import Patience, StripeConnection
+from tests.support import sabotage
 from tests.support.strikes import Plan, Striker
 
 Json = dict[str, Any]
 
 SOCKET = "socket"
 MOST_BYTES = 65536
+# Wakes what hangs.
+WAKE = signal.SIGUSR1
 # The SDK imports these when they are first used.
 STRIPE_SERVICES = (
     "charges",
@@ -55,6 +58,7 @@ def build(
     settings: Settings,
     *,
     operation_lease: float,
+    operation_pause: float,
     look_every: float,
     sweep_every: float,
     request: float,
@@ -67,6 +71,7 @@ def build(
     """
     timings = Timings(
         operation_lease=timedelta(seconds=operation_lease),
+        operation_pause=timedelta(seconds=operation_pause),
         look_every=timedelta(seconds=look_every),
         sweep_every=timedelta(seconds=sweep_every),
         patience=Patience(
@@ -207,7 +212,11 @@ def run_service(case: Case, asked: Json) -> None:
     os.close(log)
     configure_log()
     plans = [Plan.read(each) for each in asked["plans"]]
-    fail_points.strike = Striker(plans, tell=lambda plan: case.tell(struck=asdict(plan)))
+    striker = Striker(plans, tell=lambda plan: case.tell(struck=asdict(plan)))
+    fail_points.strike = striker
+    # By Python's own handler: one of the loop's waits for a loop that may be what hangs.
+    signal.signal(WAKE, lambda *_: striker.wake())
+    sabotage.do(asked["sabotage"])
     settings = read_settings(asked["environment"], sandbox=False)
     asyncio.run(serve(case, settings, asked["timings"]))
 
