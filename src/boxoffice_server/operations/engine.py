@@ -370,7 +370,6 @@ class Operations:
             tries=operation.tries,
         )
         try:
-            await reach_async(FailPoint.RECORDED, operation.key.operation)
             finished = await self._own.run(self._go_on(begun, None))
         except BoxofficeError as error:
             log.warning("an operation is still open", reason=error.reason)
