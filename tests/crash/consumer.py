@@ -60,7 +60,9 @@ class _Stream:
         """Wait for all events, and compare them."""
         wanted = {each.id: each.SerializeToString(deterministic=True) for each in events}
         with self._news:
-            self._news.wait_for(lambda: self._failure or len(self._seen) >= len(wanted), CALL_SECONDS)
+            self._news.wait_for(
+                lambda: self._failure or len(self._seen) >= len(wanted), CALL_SECONDS
+            )
         assert self._failure is None, self._failure
         assert list(self._seen.items()) == list(wanted.items()), "the consumer has seen otherwise"
 

@@ -102,7 +102,9 @@ def _pay(case: Case, user: str) -> None:
 
 def held(case: Case) -> Deal:
     """The customer's money is held."""
-    request = intent_request(create_product(case.orders).id, capture_method=pb.CAPTURE_METHOD_MANUAL)
+    request = intent_request(
+        create_product(case.orders).id, capture_method=pb.CAPTURE_METHOD_MANUAL
+    )
 
     return Deal(
         method=lambda case: case.payments.CreatePaymentIntent,
@@ -239,9 +241,7 @@ def cancel_order(case: Case) -> Deal:
     intent = made.payment.stripe_payment_intent_id
     return Deal(
         method=lambda case: case.orders.CancelOrder,
-        request=orders_pb2.CancelOrderRequest(
-            request_id=new_request_id(), order_id=made.order.id
-        ),
+        request=orders_pb2.CancelOrderRequest(request_id=new_request_id(), order_id=made.order.id),
         times=lambda: int(_status(case, intent) == "canceled"),
         check=lambda: _cancelled(case, made.order.id),
     )
@@ -440,8 +440,7 @@ def learn(case: Case) -> Deal:
         case.account.webhooks("hold")
         case.account.sandbox.control(f"setup_intents/{made.stripe_setup_intent_id}/setup", {})
         (first,) = [
-            each["id"]
-            for each in case.account.everything("events", type="setup_intent.succeeded")
+            each["id"] for each in case.account.everything("events", type="setup_intent.succeeded")
         ]
         case.account.release([first])
 

@@ -138,7 +138,9 @@ class CaptureIntent:
         return a_payment(repo, operation.resource_id)
 
     async def ask(self, operation: Operation, loaded: Payment) -> Record:
-        amount = int(operation.details.get("amount", "0")) or loaded.authorised
+        # Nothing that may change meanwhile: under one key Stripe takes one request only.
+        asked = operation.details.get("amount")
+        amount = None if asked is None else int(asked)
         try:
             answer = await self._operations.once(
                 operation,

@@ -135,8 +135,10 @@ class PaymentGateway(Protocol):
         """Find the intent that was made for a payment, by reading all of its customer's."""
         ...
 
-    async def capture_intent(self, payment: Payment, *, amount: int, key: str) -> IntentAnswer:
-        """Capture this much of what the payment's intent holds, and release the rest."""
+    async def capture_intent(
+        self, payment: Payment, *, amount: int | None, key: str
+    ) -> IntentAnswer:
+        """Capture this much of what the payment's intent holds, all if None; release the rest."""
         ...
 
     async def cancel_intent(self, payment: Payment, *, key: str) -> IntentAnswer:

@@ -92,14 +92,16 @@ class StripeGateway:
         )
         return await self._stripe.find(listing, _names(keys.PAYMENT_ID, payment.id), intent_answer)
 
-    async def capture_intent(self, payment: Payment, *, amount: int, key: str) -> IntentAnswer:
+    async def capture_intent(
+        self, payment: Payment, *, amount: int | None, key: str
+    ) -> IntentAnswer:
         call = Call(
             name="capture_intent",
             about={"payment_id": payment.id},
             writes=True,
             send=lambda: self._stripe.v1.payment_intents.capture_async(
                 payment.stripe_payment_intent_id,
-                params={"amount_to_capture": amount},
+                params={} if amount is None else {"amount_to_capture": amount},
                 options={"idempotency_key": key},
             ),
             answer_in=lambda error: _intent_that_is("succeeded", error),
