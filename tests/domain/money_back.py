@@ -60,12 +60,12 @@ def refund_news(
     second: int = 1,
     amount: int = 1250,
     failure_reason: str = "",
-    ours: bool = False,
+    refund_id: str = "",
 ) -> RefundNews:
-    """What the vendor says about a refund; one of `ours` carries our id."""
+    """What the vendor says about a refund; one of ours carries our id."""
     return RefundNews(
         stripe_refund_id=f"re_{number}",
-        refund_id=f"rfd_{number}" if ours else "",
+        refund_id=refund_id,
         stripe_payment_intent_id="pi_1",
         stripe_charge_id="ch_1",
         amount=Money(amount=amount, currency="eur"),

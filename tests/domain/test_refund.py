@@ -113,7 +113,7 @@ def test_what_is_no_news_changes_nothing() -> None:
 def test_a_refund_of_ours_stays_ours() -> None:
     """It learns what the vendor calls it and keeps what it was asked for with."""
     asked = a_refund(amount=1250)
-    told = hear_refund(asked, refund_news(SUCCEEDED, amount=1250, ours=True), LATER)
+    told = hear_refund(asked, refund_news(SUCCEEDED, amount=1250, refund_id=asked.id), LATER)
     assert told == replace(
         asked,
         status=SUCCEEDED,

@@ -119,12 +119,12 @@ class Sale:
         return order
 
     async def told(self) -> list[LogRecord]:
-        """All that the log has told so far: of the order and of the payment, as they came."""
+        """All that the log has told of it so far: of the order and of the payment, as they came."""
         # What was committed before it is numbered before it.
         last = await self.store.write(lambda repo: repo.log.append_clock(0, at(0)))
         await position_of(self.store, last)
-        told = {RecordKind.ORDER, RecordKind.PAYMENT}
-        return [each for each in await whole_log(self.store) if each.kind in told]
+        subjects = {self.payment.id, self.payment.order_id} - {""}
+        return [each for each in await whole_log(self.store) if each.subject_id in subjects]
 
     async def statuses(self) -> list[str]:
         """The statuses that the log has told of its order."""
@@ -134,15 +134,16 @@ class Sale:
 async def sell(
     store: Store,
     *,
+    number: int = 1,
     function: str = "",
     flow: PaymentFlow = PaymentFlow.INTENT,
     ad_hoc: bool = False,
     limit: timedelta = timedelta(hours=23),
 ) -> Sale:
-    """Keep a new sale."""
+    """Keep a new sale, told from the others in the store by its number."""
     product = replace(a_product(), task_function_name=function)
-    order = replace(an_order(product=product), vendor_events=())
-    payment = replace(a_payment(), flow=flow, order_id="" if ad_hoc else order.id)
+    order = replace(an_order(number, product=product), vendor_events=())
+    payment = replace(a_payment(number), flow=flow, order_id="" if ad_hoc else order.id)
 
     def keep(repo: Repository) -> None:
         if not ad_hoc:
