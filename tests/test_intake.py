@@ -16,12 +16,14 @@ from boxoffice_server.domain.order import Order, OrderStatus
 from boxoffice_server.intake import Delivered, Intake
 from boxoffice_server.operations.engine import Operations
 from boxoffice_server.ports import NotificationFilter, Repository, Store
-from boxoffice_server.settlement import Settlement
+from boxoffice_server.settlement import Settlement, lock
 from boxoffice_server.vendors.stripe.notifications import StripeNotificationSource
-from tests.storage.samples import a_payment, a_product, an_order
+from tests.storage.interleaving import interleaved, until_waiting
+from tests.storage.samples import a_notification, a_payment, a_product, an_order
 from tests.support.logs import recorded_log
-from tests.support.notices import Json, event_of, signed
+from tests.support.notices import Json, event_of, now, signed
 from tests.support.service import WEBHOOK_SECRET
+from tests.support.settling import CAPTURED, sell
 from tests.support.stores import make_store
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -83,18 +85,22 @@ async def inbox(database_url: str) -> AsyncIterator[Inbox]:
     async with make_store(database_url) as store:
         await store.write(sell)
         clock = BusinessClock()
-        source = StripeNotificationSource(secrets=[WEBHOOK_SECRET], livemode=False, sandbox=True)
-        operations = Operations(
-            store=store, clock=clock, instance="me", is_alone=True, encode_error=encode_error
-        )
-        intake = Intake(
-            store=store,
-            clock=clock,
-            sources={Source.STRIPE: source},
-            settlement=Settlement(clock=clock),
-            operations=operations,
-        )
+        intake = make_intake(store, clock)
         yield Inbox(store=store, intake=intake, clock=clock, order=order)
+
+
+def make_intake(store: Store, clock: BusinessClock) -> Intake:
+    """Compose an intake on a store."""
+    source = StripeNotificationSource(secrets=[WEBHOOK_SECRET], livemode=False, sandbox=True)
+    return Intake(
+        store=store,
+        clock=clock,
+        sources={Source.STRIPE: source},
+        settlement=Settlement(clock=clock),
+        operations=Operations(
+            store=store, clock=clock, instance="me", is_alone=True, encode_error=encode_error
+        ),
+    )
 
 
 async def test_kept_with_all_that_follows(inbox: Inbox) -> None:
@@ -216,3 +222,90 @@ async def test_nothing_is_looked_at_before_it_is_verified(inbox: Inbox) -> None:
         with pytest.raises(BoxofficeError) as error:
             await inbox.intake.deliver(Source.STRIPE, headers, b"{}")
     assert error.value.reason is Reason.SIGNATURE_INVALID
+
+
+# -- what is heard before it is known whose it is -------------------------------------------------
+
+
+def early_refund() -> Json:
+    """A refund of all the money, of which only the intent and the charge are told."""
+    refund = {
+        "id": "re_1",
+        "object": "refund",
+        "amount": 1250,
+        "charge": "ch_1",
+        "created": now(),
+        "currency": "eur",
+        "metadata": {},
+        "payment_intent": "pi_1",
+        "reason": None,
+        "status": "succeeded",
+    }
+    return event_of("refund.created", refund)
+
+
+def learn(repo: Repository) -> None:
+    """Settle the payment with the answer that names its intent and its charge."""
+    locked = lock(repo, "pay_000001")
+    assert locked is not None
+    Settlement(clock=BusinessClock()).settle(
+        repo, locked, [CAPTURED], stripe_payment_intent_id="pi_1", stripe_charge_id="ch_1"
+    )
+
+
+async def status_in(store: Store) -> OrderStatus:
+    """The status of the sale's order."""
+    order = await store.read(lambda repo: repo.orders.get("ord_000001"))
+    assert order is not None
+    return order.status
+
+
+async def test_refund_that_is_heard_too_early_is_applied_later(database_url: str) -> None:
+    """It is unrelated until the payment knows its charge, and applied by the next look then."""
+    async with make_store(database_url) as store:
+        await sell(store)
+        intake = make_intake(store, BusinessClock())
+        body = json.dumps(early_refund()).encode()
+        delivered = await intake.deliver(Source.STRIPE, signed(body), body)
+        assert delivered.notification.state is NotificationState.UNRELATED
+        assert delivered.notification.related_id == "pi_1"
+        assert await intake.apply_waiting() == 0
+        await store.write(learn)
+        assert await intake.apply_waiting() == 1
+        assert await intake.apply_waiting() == 0
+        assert await status_in(store) is OrderStatus.REFUNDED
+
+
+async def test_refund_waits_for_whoever_is_learning_whose_it_is(postgres_url: str) -> None:
+    """Heard while our own answer is being recorded, it is applied once that is committed."""
+    async with make_store(postgres_url) as store, interleaved(postgres_url) as database:
+        await sell(store)
+        intake = make_intake(store, BusinessClock())
+        learner = await database.begin()
+        await learner.run(learn)
+        body = json.dumps(early_refund()).encode()
+        hearing = asyncio.create_task(intake.deliver(Source.STRIPE, signed(body), body))
+        await until_waiting(postgres_url)
+        await learner.commit()
+        assert (await hearing).notification.state is NotificationState.APPLIED
+        assert await status_in(store) is OrderStatus.REFUNDED
+
+
+async def test_whoever_learns_whose_it_is_waits_for_a_refund(postgres_url: str) -> None:
+    """Kept as unrelated a moment before, it is found and released."""
+    async with make_store(postgres_url) as store, interleaved(postgres_url) as database:
+        await sell(store)
+        unrelated = a_notification(state=NotificationState.UNRELATED, related_id="pi_1")
+
+        def keep(repo: Repository) -> None:
+            repo.notifications.hold("pi_1")
+            assert repo.notifications.insert(unrelated)
+
+        hearing = await database.begin()
+        await hearing.run(keep)
+        learning = asyncio.create_task(store.write(learn))
+        await until_waiting(postgres_url)
+        await hearing.commit()
+        await learning
+        kept = await store.read(lambda repo: repo.notifications.get(unrelated.id))
+        assert kept == replace(unrelated, state=NotificationState.WAITING)

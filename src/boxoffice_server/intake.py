@@ -194,8 +194,12 @@ class Intake:
         tidings: PaymentTidings | RefundNews | DisputeNews,
     ) -> Delivered:
         locked = _find_payment(repo, tidings)
+        related = tidings.stripe_payment_intent_id or tidings.stripe_charge_id
+        if locked is None and related:
+            # Another transaction may be about to learn whose it is.
+            repo.notifications.hold(related)
+            locked = _find_payment(repo, tidings)
         if locked is None:
-            related = tidings.stripe_payment_intent_id or tidings.stripe_charge_id
             kept = replace(notification, state=NotificationState.UNRELATED, related_id=related)
             repo.notifications.update(kept)
             return Delivered(notification=kept, duplicate=False)

@@ -290,9 +290,8 @@ def _release(repo: Repository, known: Payment, learned: Payment) -> None:
     Only a charge has refunds and disputes, and each of them names its intent where there is one.
     """
     if learned.stripe_charge_id != known.stripe_charge_id:
-        for stripe_id in (learned.stripe_payment_intent_id, learned.stripe_charge_id):
-            if stripe_id:
-                repo.notifications.release(stripe_id)
+        learned_ids = (learned.stripe_payment_intent_id, learned.stripe_charge_id)
+        repo.notifications.release(*filter(None, learned_ids))
 
 
 def _steps(order: Order, status: OrderStatus, flow: PaymentFlow) -> list[OrderStatus]:

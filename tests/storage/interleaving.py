@@ -1,6 +1,6 @@
 """Transactions on PostgreSQL, held open between their steps, so that a race can be written down."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
@@ -9,12 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from boxoffice_server.domain.order import Order, OrderEvent, change
 from boxoffice_server.domain.stream import LogRecord
+from boxoffice_server.ports import Repository
 from boxoffice_server.storage.log import UnnumberedLog, _keys
 from boxoffice_server.storage.orders import SqlOrders
 from boxoffice_server.storage.postgres import _engine
 from boxoffice_server.storage.repository import SqlRepository
 from tests.storage.samples import at
-from tests.support.stores import plain_encode
+from tests.support.stores import plain_encode, until
 
 
 class Transaction:
@@ -32,13 +33,16 @@ class Transaction:
 
     async def append(self, event: OrderEvent) -> None:
         """Appends an event as the store does."""
-        await self._connection.run_sync(lambda connection: self._repo(connection).log.append(event))
+        await self.run(lambda repo: repo.log.append(event))
+
+    async def run(self, body: Callable[[Repository], object]) -> None:
+        """Takes a step as the store does."""
+        await self._connection.run_sync(lambda connection: body(self._repo(connection)))
 
     async def change(self, order_id: str, tag: str) -> None:
         """Locks an order, changes it, and appends that it was."""
 
-        def body(connection: Connection) -> None:
-            repo = self._repo(connection)
+        def body(repo: Repository) -> None:
             order = repo.orders.get(order_id, lock=True)
             assert order is not None
             event = change(order, now=at(0), tags=(tag,))
@@ -46,7 +50,7 @@ class Transaction:
             repo.orders.update(event.order)
             repo.log.append(event)
 
-        await self._connection.run_sync(body)
+        await self.run(body)
 
     async def write_something_else(self) -> None:
         """Writes a row that is no event, by which the transaction gets its xid."""
@@ -122,3 +126,18 @@ async def interleaved(url: str) -> AsyncIterator[Database]:
         database = Database(url, stack)
         stack.push_async_callback(database.engine.dispose)
         yield database
+
+
+async def until_waiting(url: str) -> None:
+    """Waits until a transaction in this database waits for another."""
+    connection = await asyncpg.connect(url)
+
+    async def waiting() -> bool:
+        query = (
+            "SELECT EXISTS (SELECT FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock')"
+        )
+        return bool(await connection.fetchval(query))
+
+    await until(waiting)
+    await connection.close()

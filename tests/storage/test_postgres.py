@@ -17,7 +17,7 @@ from boxoffice_server.domain.order import Order, change, created
 from boxoffice_server.domain.stream import LogRecord
 from boxoffice_server.ports import Repository, Store
 from boxoffice_server.storage import create_store, migrate
-from tests.storage.interleaving import interleaved
+from tests.storage.interleaving import interleaved, until_waiting
 from tests.storage.samples import a_notification, an_order, at, keep
 from tests.support.postgres import PostgresServer
 from tests.support.stores import (
@@ -269,21 +269,6 @@ async def test_insert_waits_for_a_concurrent_one(postgres_database: str, ending:
         assert not second.done()
         await first.execute(ending)
         assert await second is (ending == "ROLLBACK")
-
-
-async def until_waiting(url: str) -> None:
-    """Waits until a transaction in this database waits for another."""
-    connection = await asyncpg.connect(url)
-
-    async def waiting() -> bool:
-        query = (
-            "SELECT EXISTS (SELECT FROM pg_stat_activity "
-            "WHERE datname = current_database() AND wait_event_type = 'Lock')"
-        )
-        return bool(await connection.fetchval(query))
-
-    await until(waiting)
-    await connection.close()
 
 
 async def test_transaction_in_progress_outlives_its_caller(postgres_database: str) -> None:

@@ -95,7 +95,7 @@ async def test_only_what_was_unrelated_is_released(store: Store) -> None:
     other = a_notification(9, state=NotificationState.UNRELATED, related_id="pi_2")
     await keep(store, *kept, other)
     assert not await store.write(lambda repo: repo.notifications.release("pi_3"))
-    assert await store.write(lambda repo: repo.notifications.release("pi_1"))
+    assert await store.write(lambda repo: repo.notifications.release("pi_3", "pi_1"))
     assert not await store.write(lambda repo: repo.notifications.release("pi_1"))
     waiting = NotificationFilter(state=NotificationState.WAITING)
     (found,) = await store.read(

@@ -189,8 +189,19 @@ class NotificationRepository(Protocol):
         """List the notifications that tell of one of the vendor's objects."""
         ...
 
-    def release(self, related_id: str) -> bool:
-        """Have the unrelated notifications that speak of this applied again; tell if any do."""
+    def hold(self, *related_ids: str) -> None:
+        """Lock the vendor's ids, which may be in no row yet, to the end of the transaction.
+
+        Who keeps a notification as unrelated holds its id first and looks again: what another
+        transaction was just learning is either found then, or released by it afterwards.
+        """
+        ...
+
+    def release(self, *related_ids: str) -> bool:
+        """Have the unrelated notifications that speak of these applied again; tell if any do.
+
+        Holds them first.
+        """
         ...
 
     def find(self, wanted: NotificationFilter, *, before_id: str, limit: int) -> list[Notification]:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, text, update
 
 from boxoffice_server.domain.notification import Notification, NotificationState, Source
 from boxoffice_server.ports import NotificationFilter, Operation, OperationKey
@@ -15,6 +15,9 @@ from boxoffice_server.storage.codecs import (
 from boxoffice_server.storage.rows import insert_if_absent, newest_first, one_row, update_row
 from boxoffice_server.storage.tables import UNSETTLED, notifications, operations
 from boxoffice_server.storage.times import to_microseconds
+
+# The first number keeps these apart from all other advisory locks.
+_HOLD = text("SELECT pg_advisory_xact_lock(1, hashtext(:related_id))")
 
 
 class SqlNotifications:
@@ -50,10 +53,18 @@ class SqlNotifications:
         query = query.order_by(notifications.c.id)
         return [to_notification(row) for row in self._connection.execute(query).mappings()]
 
-    def release(self, related_id: str) -> bool:
+    def hold(self, *related_ids: str) -> None:
+        # SQLite has a single writer, so there every transaction that writes holds all locks.
+        if self._connection.dialect.name == "postgresql":
+            # One order for all, so that none waits in a circle.
+            for related_id in sorted(related_ids):
+                self._connection.execute(_HOLD, {"related_id": related_id})
+
+    def release(self, *related_ids: str) -> bool:
+        self.hold(*related_ids)
         query = update(notifications).values(state=NotificationState.WAITING.value)
         query = query.where(
-            notifications.c.related_id == related_id,
+            notifications.c.related_id.in_(related_ids),
             notifications.c.state == NotificationState.UNRELATED.value,
         )
         return self._connection.execute(query).rowcount > 0
