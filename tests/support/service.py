@@ -127,6 +127,11 @@ class Sandbox:
             answer: Json = json.load(response)
             return answer
 
+    def clear_faults(self) -> None:
+        """Disarm every fault, of all accounts."""
+        request = urllib.request.Request(f"{self.url}/control/faults", method="DELETE")  # noqa: S310
+        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 -- http to loopback
+
     def account(self, key: str) -> "Account":
         """One account of it, which its first use makes."""
         return Account(sandbox=self, key=key)
