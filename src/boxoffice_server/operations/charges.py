@@ -6,8 +6,9 @@ from datetime import datetime
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.order import Order, check_chargeable
 from boxoffice_server.domain.payment import Payment
+from boxoffice_server.operations.customers import CLOCK_MARGIN
 from boxoffice_server.operations.engine import Operations
-from boxoffice_server.operations.intents import CLOCK_MARGIN, a_payment, about
+from boxoffice_server.operations.intents import a_payment, about
 from boxoffice_server.operations.refusals import in_progress
 from boxoffice_server.operations.work import Record
 from boxoffice_server.ports import (

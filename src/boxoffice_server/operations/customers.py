@@ -1,8 +1,20 @@
 """The vendor's customers: one for each user, made at the first need."""
 
+from datetime import timedelta
+
 from boxoffice_server.domain.ids import Prefix, new_id
 from boxoffice_server.domain.payment import Customer
-from boxoffice_server.ports import Clock, PaymentGateway, Repository, Store
+from boxoffice_server.ports import (
+    Clock,
+    KeySpentError,
+    Operation,
+    PaymentGateway,
+    Repository,
+    Store,
+)
+
+# Stripe's clock may be behind ours by this much where its books are read.
+CLOCK_MARGIN = timedelta(minutes=5)
 
 
 class Customers:
@@ -28,14 +40,23 @@ class Customers:
             )
         )
 
-    async def stripe_id(self, customer: Customer) -> str:
+    async def stripe_id(self, customer: Customer, operation: Operation) -> str:
         """Answer the vendor's id of a customer; has the vendor make them if it has not yet.
 
-        Whatever was made twice, because the vendor forgot the key, only the first is used.
+        All operations use one key for that, so that they make one customer; if the vendor answers
+        nothing but a failure to it, this operation finds them, or makes them under its own. Whatever
+        was made twice all the same, because the vendor forgot a key, only the first is used.
         """
         if customer.stripe_customer_id:
             return customer.stripe_customer_id
-        made = await self._gateway.create_customer(customer)
+        try:
+            made = await self._gateway.create_customer(customer, key=f"create-{customer.id}")
+        except KeySpentError:
+            since = customer.create_time - CLOCK_MARGIN
+            found = await self._gateway.find_customer(customer, since=since)
+            made = found or await self._gateway.create_customer(
+                customer, key=f"{operation.vendor_key}-customer"
+            )
         known = await self._store.write(
             lambda repo: repo.customers.learn_stripe_id(customer.user_id, made)
         )

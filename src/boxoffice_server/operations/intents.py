@@ -1,8 +1,6 @@
 """Payment intents: made, captured, cancelled."""
 
 from dataclasses import dataclass
-from datetime import timedelta
-
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.ids import Prefix, hashed_id
 from boxoffice_server.domain.payment import (
@@ -14,7 +12,7 @@ from boxoffice_server.domain.payment import (
     PaymentFlow,
     PaymentSignal,
 )
-from boxoffice_server.operations.customers import Customers
+from boxoffice_server.operations.customers import CLOCK_MARGIN, Customers
 from boxoffice_server.operations.engine import Operations
 from boxoffice_server.operations.work import Record
 from boxoffice_server.ports import (
@@ -26,9 +24,6 @@ from boxoffice_server.ports import (
     Repository,
 )
 from boxoffice_server.settlement import Settled, Settlement, lock_payment
-
-# Stripe's clock may be behind ours by this much where its books are read.
-CLOCK_MARGIN = timedelta(minutes=5)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,7 +84,7 @@ class MakeIntent:
         payment = job.payment
         if payment.stripe_payment_intent_id:
             return await self._gateway.read_intent(payment.stripe_payment_intent_id)
-        customer_id = await self._customers.stripe_id(job.customer)
+        customer_id = await self._customers.stripe_id(job.customer, operation)
         since = operation.create_time - CLOCK_MARGIN
         return await self._operations.once(
             operation,

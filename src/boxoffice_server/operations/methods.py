@@ -69,7 +69,7 @@ class MakeSetupIntent:
 
     async def ask(self, operation: Operation, loaded: SetupJob) -> Record:
         details = operation.details
-        customer_id = await self._customers.stripe_id(loaded.customer)
+        customer_id = await self._customers.stripe_id(loaded.customer, operation)
         answer: SetupAnswer = await self._operations.once(
             operation,
             # One that nobody was told of can't be used by anyone, so a second does no harm.
@@ -126,7 +126,7 @@ class SaveMethod:
         )
 
     async def ask(self, operation: Operation, loaded: SaveJob) -> Record:
-        customer_id = await self._customers.stripe_id(loaded.customer)
+        customer_id = await self._customers.stripe_id(loaded.customer, operation)
         named = loaded.stripe_payment_method_id
         news = await self._read(named)
         if not news.stripe_customer_id:

@@ -117,8 +117,12 @@ class PaymentGateway(Protocol):
     last three and never does its work twice. What a decline leaves behind is an answer, no error.
     """
 
-    async def create_customer(self, customer: Customer) -> str:
-        """Make the vendor's customer and answer its id. Keyed by our customer's id."""
+    async def create_customer(self, customer: Customer, *, key: str) -> str:
+        """Make the vendor's customer and answer its id."""
+        ...
+
+    async def find_customer(self, customer: Customer, *, since: datetime) -> str | None:
+        """Find the vendor's customer that was made for ours; answers its id."""
         ...
 
     async def create_intent(self, request: IntentRequest) -> IntentAnswer:

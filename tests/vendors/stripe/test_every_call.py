@@ -34,7 +34,7 @@ KEY = "opn_1-1"
 Ask = Callable[[Doors], Awaitable[object]]
 
 WRITES: dict[str, Ask] = {
-    "create_customer": lambda to: to.gateway.create_customer(CUSTOMER),
+    "create_customer": lambda to: to.gateway.create_customer(CUSTOMER, key=KEY),
     "create_intent": lambda to: to.gateway.create_intent(REQUEST),
     "capture_intent": lambda to: to.gateway.capture_intent(MADE, amount=900, key=KEY),
     "cancel_intent": lambda to: to.gateway.cancel_intent(MADE, key=KEY),
@@ -46,6 +46,7 @@ WRITES: dict[str, Ask] = {
 }
 READS: dict[str, Ask] = {
     "read_intent": lambda to: to.gateway.read_intent("pi_1"),
+    "find_customer": lambda to: to.gateway.find_customer(CUSTOMER, since=NOW),
     "find_intent": lambda to: to.gateway.find_intent(PAYMENT, "cus_1", since=NOW),
     "find_refund": lambda to: to.gateway.find_refund(REFUND, MADE),
     "read_source": lambda to: to.gateway.read_source("src_1"),

@@ -39,7 +39,7 @@ async def test_a_customer_is_made_under_our_customers_id(
     gateway: StripeGateway, stripe: FakeStripe
 ) -> None:
     """The key comes of our customer's id and the metadata leads back to it."""
-    assert await gateway.create_customer(CUSTOMER) == "cus_1"
+    assert await gateway.create_customer(CUSTOMER, key="create-cst_1") == "cus_1"
     (sent,) = stripe.received
     assert (sent.method, sent.path, sent.key) == ("POST", "/v1/customers", "create-cst_1")
     assert dict(sent.form) == {

@@ -7,6 +7,7 @@ import stripe
 from stripe.params import (
     ChargeCreateParams,
     ChargeListParams,
+    CustomerListParams,
     PaymentIntentCreateParams,
     PaymentIntentListParams,
     RefundCreateParams,
@@ -41,7 +42,7 @@ class StripeGateway:
     def __init__(self, connection: StripeConnection) -> None:
         self._stripe = connection
 
-    async def create_customer(self, customer: Customer) -> str:
+    async def create_customer(self, customer: Customer, *, key: str) -> str:
         call = Call(
             name="create_customer",
             about={"customer_id": customer.id},
@@ -50,10 +51,21 @@ class StripeGateway:
                 params={
                     "metadata": {keys.USER_ID: customer.user_id, keys.CUSTOMER_ID: customer.id}
                 },
-                options={"idempotency_key": f"create-{customer.id}"},
+                options={"idempotency_key": key},
             ),
         )
         return await self._stripe.ask(call, lambda answer: answer.identifier("id"))
+
+    async def find_customer(self, customer: Customer, *, since: datetime) -> str | None:
+        params: CustomerListParams = {"created": {"gte": int(since.timestamp())}}
+        listing = Listing(
+            name="find_customer",
+            about={"customer_id": customer.id},
+            send=lambda after: self._stripe.v1.customers.list_async(page_after(params, after)),
+        )
+        return await self._stripe.find(
+            listing, _names(keys.CUSTOMER_ID, customer.id), lambda found: found.identifier("id")
+        )
 
     async def create_intent(self, request: IntentRequest) -> IntentAnswer:
         call = Call(
