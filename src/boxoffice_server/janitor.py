@@ -11,8 +11,7 @@ import structlog
 
 from boxoffice_server.domain.ids import Prefix, new_id
 from boxoffice_server.intake import Intake
-from boxoffice_server.operations.charges import OWN_CALLER
-from boxoffice_server.operations.engine import Operations
+from boxoffice_server.operations.engine import OWN_CALLER, Operations
 from boxoffice_server.ports import Clock, Operation, OperationKey, Repository, Store, VendorBooks
 
 LOOK_EVERY = timedelta(seconds=1)

@@ -7,7 +7,7 @@ from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.order import Order, check_chargeable
 from boxoffice_server.domain.payment import Payment
 from boxoffice_server.operations.customers import CLOCK_MARGIN
-from boxoffice_server.operations.engine import Operations
+from boxoffice_server.operations.engine import OWN_CALLER, Operations
 from boxoffice_server.operations.intents import a_payment, about
 from boxoffice_server.operations.refusals import in_progress
 from boxoffice_server.operations.work import Record
@@ -22,8 +22,6 @@ from boxoffice_server.ports import (
 )
 from boxoffice_server.settlement import Settlement, lock_payment
 
-OWN_CALLER = "boxoffice"
-"""The caller of what the service does by itself. No caller from outside has this name."""
 CREATE_CHARGE = "CreateCharge"
 
 

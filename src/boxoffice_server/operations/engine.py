@@ -25,6 +25,9 @@ from boxoffice_server.ports import Clock, KeySpentError, Operation, OperationKey
 
 T = TypeVar("T")
 
+OWN_CALLER = "boxoffice"
+"""The caller of what the service does by itself. No caller from outside has this name."""
+
 # Who asks the vendor for something holds it this long. One who is slower may be overtaken, which
 # does no harm: both send the same key to the vendor, and the first one's answer stands.
 LEASE = timedelta(seconds=30)
@@ -303,20 +306,23 @@ class Operations:
         *,
         find: Callable[[], Awaitable[T | None]],
         send: Callable[[str], Awaitable[T]],
+        never_expires: bool = False,
     ) -> T:
         """Send a request under the operation's key, unless the vendor has done it already.
 
         `find` reads whether it has, and is asked only where an earlier try may have got through. A
         key that is spent is replaced once nothing was found; one that the vendor may have forgotten
-        is not used again: then REQUEST_EXPIRED says that nothing happened and nothing will.
+        is not used again: then REQUEST_EXPIRED says that nothing happened and nothing will. What
+        `never_expires` is harmless to do twice, and still wanted however late: it gets a new key.
         """
         if operation.tries:
             found = await find()
             if found is not None:
                 return found
-            if self._clock.now() - operation.create_time > KEY_LIFETIME:
+            is_old = self._clock.now() - operation.create_time > KEY_LIFETIME
+            if is_old and not never_expires:
                 raise expired(operation.key)
-            if operation.key_spent:
+            if operation.key_spent or is_old:
                 operation = await self._next_attempt(operation)
         return await send(operation.vendor_key)
 

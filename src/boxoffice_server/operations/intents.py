@@ -13,7 +13,7 @@ from boxoffice_server.domain.payment import (
     PaymentSignal,
 )
 from boxoffice_server.operations.customers import CLOCK_MARGIN, Customers
-from boxoffice_server.operations.engine import Operations
+from boxoffice_server.operations.engine import OWN_CALLER, Operations
 from boxoffice_server.operations.work import Record
 from boxoffice_server.ports import (
     Clock,
@@ -184,6 +184,8 @@ class CancelIntent:
                 operation,
                 find=lambda: _ended(self._gateway, loaded),
                 send=lambda key: self._gateway.cancel_intent(loaded, key=key),
+                # Whoever called may have thought better of it since; the service has not.
+                never_expires=operation.key.caller == OWN_CALLER,
             )
         except BoxofficeError as error:
             answer = await _after_refusal(self._gateway, loaded, error)

@@ -15,9 +15,8 @@ from boxoffice_server.domain.payment_method import (
     method_not_found,
     new_method,
 )
-from boxoffice_server.operations.charges import OWN_CALLER
 from boxoffice_server.operations.customers import Customers
-from boxoffice_server.operations.engine import Operations
+from boxoffice_server.operations.engine import OWN_CALLER, Operations
 from boxoffice_server.operations.work import Record
 from boxoffice_server.ports import (
     Clock,
@@ -83,6 +82,7 @@ class MakeSetupIntent:
                     key=key,
                 )
             ),
+            never_expires=True,
         )
         loaded.client_secret = answer.client_secret
 
