@@ -78,6 +78,7 @@ SCENARIOS = (
         path=f"{ONE_INTENT}/cancel",
         notice="payment_intent.canceled",
         make=each.cancel_overdue,
+        never_expires=True,
         by_caller=False,
     ),
     Scenario(
@@ -116,6 +117,7 @@ SCENARIOS = (
         notice="setup_intent.created",
         make=each.set_up,
         again=True,
+        never_expires=True,
     ),
     Scenario(
         name="save",

@@ -362,6 +362,12 @@ class Cell:
         return "-".join((*names, self.store, back))
 
     @property
+    def may_be_refused(self) -> bool:
+        """Tell whether it may never be done."""
+        expires = self.way.own_sandbox
+        return self.way.refuses and not (expires and self.scenario.never_expires)
+
+    @property
     def pairs(self) -> frozenset[tuple[str, str]]:
         """What comes together in it: each such pair has to come together in some chosen cell."""
         operation, scenario = self.scenario.operation, f"scenario {self.scenario}"

@@ -43,7 +43,7 @@ class Scenario:
     `operation` is its name in the service, empty where a customer does it at Stripe; `path` and
     `verb` are of the request to Stripe, and `notice` is the type of an event that comes of it.
     `aside` says that this request only prepares the operation's own; `again`, that to do it twice
-    at Stripe does no harm.
+    at Stripe does no harm; `never_expires`, that it is done however late.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Scenario:
     by_caller: bool = True
     aside: bool = False
     again: bool = False
+    never_expires: bool = False
 
     def __str__(self) -> str:
         return self.name

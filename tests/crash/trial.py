@@ -52,7 +52,7 @@ def _ask(case: Case, deal: Deal) -> Answer:
 
 def _leave_alone(case: Case, deal: Deal, cell: Cell) -> None:
     """Check that the service comes to an end by itself, and what it comes to is right."""
-    if deal.method is None and not cell.way.refuses and case.kept_back != "hold":
+    if deal.method is None and not cell.may_be_refused and case.kept_back != "hold":
         wait_until(lambda: bool(deal.times()), "nobody does it", seconds=30)
     case.books_now().wait_settled()
     if not case.kept_back:
@@ -63,8 +63,8 @@ def check_told(case: Case, answer: Answer | None, done: int, cell: Cell) -> None
     """Check that whatever the caller was told is true, and always was the same."""
     assert done <= 1 or cell.scenario.again, f"it was done {done} times"
     if answer is None:
-        assert done or cell.way.refuses or case.kept_back == "hold", "it was never done"
+        assert done or cell.may_be_refused or case.kept_back == "hold", "it was never done"
         return
-    assert not answer.is_refusal or cell.way.refuses, f"it is refused: {answer}"
+    assert not answer.is_refusal or cell.may_be_refused, f"it is refused: {answer}"
     assert bool(done) is not answer.is_refusal, f"it was done {done} times, and told: {answer}"
     assert all(each.raw == answer.raw for each in case.told), f"told otherwise before: {case.told}"
