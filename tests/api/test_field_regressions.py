@@ -119,9 +119,7 @@ def test_medusa_refund_retried_under_a_new_key(desk: Desk, account: Account) -> 
     assert [each["amount"] for each in there] == [6_000]
 
 
-def test_kill_bill_second_capture_while_the_first_is_unknown(
-    desk: Desk, account: Account
-) -> None:
+def test_kill_bill_second_capture_while_the_first_is_unknown(desk: Desk, account: Account) -> None:
     """A second capture under the same key was sent while the first one's outcome was unknown.
 
     Both succeeded. Here the second one reads what became of the first, and sends nothing while

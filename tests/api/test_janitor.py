@@ -85,9 +85,7 @@ def test_unknown_outcome_is_settled_although_the_caller_never_comes_back(
 
 
 @pytest.mark.parametrize("name", ["CreatePaymentIntent off session", "ChargeUser"])
-def test_payment_is_pending_while_nothing_is_known(
-    desk: Desk, account: Account, name: str
-) -> None:
+def test_payment_is_pending_while_nothing_is_known(desk: Desk, account: Account, name: str) -> None:
     """Neither declined nor failed: outcome_unknown, in reads and streams, until it is known."""
     call = CALLS[name](desk)
     account.fault("reset_after", call.path, times=LOST)

@@ -65,7 +65,7 @@ def silent(account: Account) -> Iterator[None]:
 
 def method_of(desk: Desk, other: Desk, name: str) -> "grpc.UnaryUnaryMultiCallable[object, object]":
     """The same RPC at the other service."""
-    rpc = name.split()[0]
+    rpc = name.split(maxsplit=1)[0]
     stub = other.orders if rpc == "CancelOrder" else other.payments
     method: grpc.UnaryUnaryMultiCallable[object, object] = getattr(stub, rpc)
     return method

@@ -1,6 +1,7 @@
 """Payment intents: made, captured, cancelled."""
 
 from dataclasses import dataclass
+
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.ids import Prefix, hashed_id
 from boxoffice_server.domain.payment import (

@@ -109,7 +109,9 @@ async def customer_of(gateway: StripeGateway, payment: Payment) -> str:
         id=f"cst_{payment.id}", user_id=payment.user_id, stripe_customer_id="", create_time=NOW
     )
     stripe_customer_id = await gateway.create_customer(customer, key=f"create-{customer.id}")
-    assert await gateway.create_customer(customer, key=f"create-{customer.id}") == stripe_customer_id
+    assert (
+        await gateway.create_customer(customer, key=f"create-{customer.id}") == stripe_customer_id
+    )
     return stripe_customer_id
 
 
