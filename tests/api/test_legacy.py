@@ -1,4 +1,4 @@
-"""Orders that are paid by Stripe Sources: charged once, for the order's own amount, or not at all."""
+"""Orders paid by Stripe Sources: charged once, for the order's own amount, or not at all."""
 
 from collections.abc import Callable
 from datetime import timedelta

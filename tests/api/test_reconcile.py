@@ -1,4 +1,4 @@
-"""ReconcilePayments: what our books and Stripe's disagree about, where it comes from, and repair."""
+"""ReconcilePayments: what our books and Stripe's disagree about, its cause, and its repair."""
 
 from datetime import UTC, datetime, timedelta
 

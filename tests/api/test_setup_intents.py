@@ -61,7 +61,7 @@ def test_customer_saves_a_card_and_it_is_listed(
 
 
 def test_what_stripe_is_asked_for(grpc_stub: PaymentsServiceStub, account: Account) -> None:
-    """Usage, type, customer and the metadata that leads back to the user; off session by default."""
+    """Usage, type, customer, and metadata that leads back to the user; off session by default."""
     user = new_user()
     first = grpc_stub.CreateSetupIntent(setup_request(user))
     second = grpc_stub.CreateSetupIntent(setup_request(user, setup_payment_method_reuse=ON_SESSION))

@@ -1,5 +1,7 @@
 """WatchPayments: each change of a payment, its refunds and its disputes, once and in order."""
 
+from itertools import pairwise
+
 import pytest
 
 from boxoffice.payments.v1 import payments_pb2 as pb
@@ -45,7 +47,7 @@ def check_versions(events: list[pb.PaymentEvent]) -> None:
     assert len({event.id for event in events}) == len(events)
     assert events[0].type == CREATED
     assert events[0].previous_status == pb.PAYMENT_STATUS_UNSPECIFIED
-    for before, after in zip(events, events[1:], strict=False):
+    for before, after in pairwise(events):
         assert after.previous_status == before.payment.status
         assert after.position > before.position
         moved = after.payment.status != before.payment.status

@@ -44,8 +44,9 @@ class Customers:
         """Answer the vendor's id of a customer; has the vendor make them if it has not yet.
 
         All operations use one key for that, so that they make one customer; if the vendor answers
-        nothing but a failure to it, this operation finds them, or makes them under its own. Whatever
-        was made twice all the same, because the vendor forgot a key, only the first is used.
+        nothing but a failure to it, this operation finds them, or makes them under its own.
+        Whatever was made twice all the same, because the vendor forgot a key, only the first is
+        used.
         """
         if customer.stripe_customer_id:
             return customer.stripe_customer_id
