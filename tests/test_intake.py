@@ -276,6 +276,28 @@ async def test_refund_that_is_heard_too_early_is_applied_later(database_url: str
         assert await status_in(store) is OrderStatus.REFUNDED
 
 
+async def test_one_that_can_not_be_applied_keeps_nobody_waiting(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told of in the log and parked, for a person to replay; the others are applied."""
+    async with make_store(database_url) as store:
+        await sell(store)
+        intake = make_intake(store, BusinessClock())
+        body = json.dumps(early_refund()).encode()
+        await intake.deliver(Source.STRIPE, signed(body), body)
+        await store.write(learn)
+        with monkeypatch.context() as broken:
+            broken.setattr(Settlement, "hear_refund", lambda *_: 1 / 0)
+            assert await intake.apply_waiting() == 1
+        (kept,) = await store.read(
+            lambda repo: repo.notifications.find(NotificationFilter(), before_id="", limit=5)
+        )
+        assert kept.state is NotificationState.PARKED
+        assert await intake.apply_waiting() == 0
+        await store.write(lambda repo: intake.reapply(repo, kept))
+        assert await status_in(store) is OrderStatus.REFUNDED
+
+
 async def test_refund_waits_for_whoever_is_learning_whose_it_is(postgres_url: str) -> None:
     """Heard while our own answer is being recorded, it is applied once that is committed."""
     async with make_store(postgres_url) as store, interleaved(postgres_url) as database:

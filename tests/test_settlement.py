@@ -233,6 +233,10 @@ async def test_absent_customer_has_until_a_deadline(store: Store) -> None:
     assert asked.payment.action_deadline == first.event_time + limit
     overdue = await store.read(lambda repo: repo.payments.overdue(at(7300), limit=9))
     assert overdue == [asked.payment]
+    declined = await sale.settle(a_fact(PaymentSignal.ATTEMPT_FAILED, after=65))
+    assert declined.order is not None
+    assert declined.order.status is OrderStatus.FAILED
+    assert declined.payment.action_deadline == asked.payment.action_deadline
     paid = await sale.settle(a_fact(PaymentSignal.CAPTURED, after=70))
     assert paid.payment.action_deadline is None
     assert await store.read(lambda repo: repo.payments.overdue(at(7300), limit=9)) == []

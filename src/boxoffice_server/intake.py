@@ -1,7 +1,8 @@
 """The one way in for vendor notifications, whichever door they came through."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import assert_never
 
 import structlog
@@ -118,23 +119,31 @@ class Intake:
         return self._apply(repo, notification, tidings)
 
     async def apply_waiting(self) -> int:
-        """Apply the notifications whose payment has become known; answers how many there were."""
+        """Apply the notifications whose payment has become known; answers how many there were.
+
+        One that can't be applied is parked, so that it keeps nobody else waiting.
+        """
         wanted = NotificationFilter(state=NotificationState.WAITING)
         waiting = await self._store.read(
             lambda repo: repo.notifications.find(wanted, before_id="", limit=MOST_WAITING)
         )
         for each in waiting:
-            self.tell(await self._store.write(self._again(each.id)))
+            try:
+                self.tell(await self._store.write(partial(self._again, notification_id=each.id)))
+            except BoxofficeError:
+                # The store is away: all of them can wait.
+                raise
+            except Exception:  # noqa: BLE001 -- told in the log; it must not hold up all behind it
+                self._log.exception("a waiting notification can't be applied and is parked")
+                parked = replace(each, state=NotificationState.PARKED)
+                await self._store.write(partial(_update, notification=parked))
         return len(waiting)
 
-    def _again(self, notification_id: str) -> Callable[[Repository], Delivered]:
-        def again(repo: Repository) -> Delivered:
-            kept = repo.notifications.get(notification_id, lock=True)
-            if kept is None:
-                raise AssertionError(f"notification {notification_id} is gone")
-            return self.reapply(repo, kept)
-
-        return again
+    def _again(self, repo: Repository, *, notification_id: str) -> Delivered:
+        kept = repo.notifications.get(notification_id, lock=True)
+        if kept is None:
+            raise AssertionError(f"notification {notification_id} is gone")
+        return self.reapply(repo, kept)
 
     def _received(self, verified: VerifiedNotification) -> Notification:
         now = self._clock.now()
@@ -176,7 +185,10 @@ class Intake:
     ) -> Delivered:
         match tidings:
             case None:
-                return Delivered(notification=notification, duplicate=False)
+                parked = replace(notification, state=NotificationState.PARKED)
+                if parked != notification:
+                    repo.notifications.update(parked)
+                return Delivered(notification=parked, duplicate=False)
             case MethodNews():
                 state = self._apply_method(repo, tidings)
                 kept = replace(notification, state=state)
@@ -276,6 +288,10 @@ class Intake:
         )
         if delivered.revived:
             self._log.error("money arrived for a cancelled order", order_id=kept.order_id)
+
+
+def _update(repo: Repository, *, notification: Notification) -> None:
+    repo.notifications.update(notification)
 
 
 class _KeptMeanwhileError(Exception):

@@ -17,11 +17,16 @@ class OwnTasks:
         self._unheard = unheard
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run work to its end, and answer what it answers to a caller who is still there."""
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start work that nobody waits for; it tells of its own errors."""
         task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        return task
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run work to its end, and answer what it answers to a caller who is still there."""
+        task = self.start(work)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:

@@ -34,6 +34,12 @@ _CHARGED = {
 }
 
 _UNPAID = {OrderStatus.CREATED, OrderStatus.FAILED}
+# While one of these holds, a customer who was asked for still has to come.
+_CUSTOMERS_TURN = {
+    PaymentStatus.REQUIRES_ACTION,
+    PaymentStatus.REQUIRES_CONFIRMATION,
+    PaymentStatus.REQUIRES_PAYMENT_METHOD,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,10 +141,14 @@ class Settlement:
         if heard == known:
             return Settled(order=locked.order, payment=payment)
         repo.refunds.update(heard)
-        return self.refund_changed(repo, locked, heard)
+        shown = replace(heard, succeed_time=known.succeed_time) != known
+        return self.refund_changed(repo, locked, heard if shown else None)
 
-    def refund_changed(self, repo: Repository, locked: Locked, refund: Refund) -> Settled:
-        """Bring a locked payment up to date with a refund that was made or changed."""
+    def refund_changed(self, repo: Repository, locked: Locked, refund: Refund | None) -> Settled:
+        """Bring a locked payment up to date with a refund that was made or changed.
+
+        None: what changed of it is nothing that anyone is told.
+        """
         payment = locked.payment
         made = repo.refunds.of_payment(payment.id)
         changed = replace(
@@ -178,7 +188,7 @@ class Settlement:
         asked = payment.amount.amount
         captured = payments.captured_amount(known, asked)
         deadline = None
-        if state.status is PaymentStatus.REQUIRES_ACTION:
+        if state.status in _CUSTOMERS_TURN:
             began = payments.authentication_time(known)
             deadline = None if began is None else began + self._limit
         return replace(

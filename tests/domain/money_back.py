@@ -38,6 +38,7 @@ def a_refund(
     heard: int | None = None,
 ) -> Refund:
     """A refund that was asked for here; `heard` is the second of what is known of it."""
+    heard_time = None if heard is None else START + timedelta(seconds=heard)
     return Refund(
         id=f"rfd_{number}",
         payment_id=PAYMENT.id,
@@ -47,7 +48,8 @@ def a_refund(
         reason=RefundReason.REQUESTED_BY_CUSTOMER,
         failure_reason="",
         stripe_refund_id="" if heard is None else f"re_{number}",
-        heard_time=None if heard is None else START + timedelta(seconds=heard),
+        heard_time=heard_time,
+        succeed_time=heard_time if status is RefundStatus.SUCCEEDED else None,
         create_time=START,
         update_time=START,
     )

@@ -119,8 +119,19 @@ def test_a_refund_of_ours_stays_ours() -> None:
         status=SUCCEEDED,
         stripe_refund_id="re_1",
         heard_time=START + timedelta(seconds=1),
+        succeed_time=START + timedelta(seconds=1),
         update_time=LATER,
     )
+
+
+def test_a_refund_has_succeeded_since_it_was_first_said() -> None:
+    """What is said of it later, such as the bank's reference, is no second success."""
+    words = [refund_news(SUCCEEDED, second=second) for second in (7, 3, 9)]
+    for order in permutations(words):
+        known = heard(order, a_refund())
+        assert known.heard_time == START + timedelta(seconds=9)
+        assert known.succeed_time == START + timedelta(seconds=3)
+        assert full_refund_time([known], 1250) == START + timedelta(seconds=3)
 
 
 def test_a_refund_made_elsewhere_has_the_same_id_for_ever() -> None:

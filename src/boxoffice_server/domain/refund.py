@@ -55,6 +55,7 @@ class Refund:
     """Money of a payment that is given back.
 
     `heard_time` is the vendor's time of what is known of it; None until the vendor has answered.
+    `succeed_time` is when it was first said to have succeeded, whatever was said since.
     `stripe_refund_id` is empty until then.
     """
 
@@ -67,6 +68,7 @@ class Refund:
     failure_reason: str
     stripe_refund_id: str
     heard_time: datetime | None
+    succeed_time: datetime | None = None
     create_time: datetime
     update_time: datetime
 
@@ -135,6 +137,9 @@ class DisputeNews:
 
 def hear_refund(known: Refund, news: RefundNews, now: datetime) -> Refund:
     """Take in what the vendor says; answers the same refund where it is not news."""
+    succeeded = _first_success(known.succeed_time, news)
+    if succeeded != known.succeed_time:
+        known = replace(known, succeed_time=succeeded)
     told = _refund_place(news, news.event_time)
     if known.heard_time is not None and told <= _refund_place(known, known.heard_time):
         return known
@@ -147,6 +152,12 @@ def hear_refund(known: Refund, news: RefundNews, now: datetime) -> Refund:
         heard_time=news.event_time,
     )
     return replace(heard, update_time=now)
+
+
+def _first_success(known: datetime | None, news: RefundNews) -> datetime | None:
+    if news.status is not RefundStatus.SUCCEEDED:
+        return known
+    return news.event_time if known is None else min(known, news.event_time)
 
 
 def _refund_place(told: Refund | RefundNews, time: datetime) -> tuple[datetime, int, str, int]:
@@ -166,6 +177,7 @@ def refund_elsewhere(news: RefundNews, *, payment_id: str, user_id: str, now: da
         failure_reason=news.failure_reason,
         stripe_refund_id=news.stripe_refund_id,
         heard_time=news.event_time,
+        succeed_time=_first_success(None, news),
         create_time=news.create_time,
         update_time=now,
     )
@@ -182,7 +194,7 @@ def full_refund_time(refunds: Iterable[Refund], captured: int) -> datetime | Non
     done = [each for each in refunds if each.status is RefundStatus.SUCCEEDED]
     if not captured or refunded_amount(done) < captured:
         return None
-    return max(each.heard_time for each in done if each.heard_time is not None)
+    return max(each.succeed_time for each in done if each.succeed_time is not None)
 
 
 def hear_dispute(known: Dispute, news: DisputeNews, now: datetime) -> Dispute:

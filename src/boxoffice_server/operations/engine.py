@@ -36,6 +36,8 @@ LEASE = timedelta(seconds=30)
 KEY_LIFETIME = timedelta(hours=23)
 FIRST_PAUSE = timedelta(seconds=1)
 MOST_PAUSE = timedelta(minutes=5)
+# How many operations that were left are gone on with at once.
+MOST_LEFT = 16
 
 # How often a call looks whether the other one with its request id has ended.
 FIRST_LOOK_SECONDS = 0.05
@@ -84,6 +86,7 @@ class Operations:
         # What this process is at work on, and how many calls are just about to be.
         self._running: set[OperationKey] = set()
         self._starting: Counter[OperationKey] = Counter()
+        self._left = 0
 
     def know(self, works: Mapping[str, Work[Any]]) -> None:
         """Learn how each kind of operation is done, by its name."""
@@ -199,6 +202,11 @@ class Operations:
 
     def _take_up(self, repo: Repository, operation: Operation) -> Begun[Any]:
         """Go on with what an earlier call began."""
+        mine = self._hold(repo, operation)
+        work = self._works[mine.key.operation]
+        return Begun(operation=mine, mine=True, loaded=work.load(repo, mine))
+
+    def _hold(self, repo: Repository, operation: Operation) -> Operation:
         mine = replace(
             operation,
             owner=self._instance,
@@ -206,8 +214,7 @@ class Operations:
             tries=operation.tries + 1,
         )
         repo.operations.update(mine)
-        work = self._works[mine.key.operation]
-        return Begun(operation=mine, mine=True, loaded=work.load(repo, mine))
+        return mine
 
     def schedule(self, repo: Repository, operation: Operation) -> bool:
         """Record an operation of the service's own, for the janitor; False if it was before."""
@@ -350,25 +357,30 @@ class Operations:
         """Have the janitor look at once."""
         self._stirred.set()
 
-    async def take_up_left(self, *, limit: int = 16) -> int:
-        """Go on with operations that nobody holds; answers how many there were."""
+    async def take_up_left(self) -> None:
+        """Begin to go on with operations that nobody holds, a few at a time.
 
-        def claim(repo: Repository) -> list[Begun[Any]]:
+        A silent vendor keeps one of them, and nobody else, waiting.
+        """
+        room = MOST_LEFT - self._left
+        if room <= 0:
+            return
+
+        def claim(repo: Repository) -> list[Operation]:
             left = repo.operations.claim(
                 owner=self._instance,
                 now=self._clock.real_now(),
                 alone=self._is_alone,
-                limit=limit,
+                limit=room,
             )
-            return [self._take_up(repo, each) for each in left]
+            return [self._hold(repo, each) for each in left]
 
-        claimed = await self._store.write(claim)
-        self._running.update(each.operation.key for each in claimed)
-        await asyncio.gather(*(self._go_on_alone(each) for each in claimed))
-        return len(claimed)
+        for operation in await self._store.write(claim):
+            self._running.add(operation.key)
+            self._left += 1
+            self._own.start(self._go_on_alone(operation))
 
-    async def _go_on_alone(self, begun: Begun[Any]) -> None:
-        operation = begun.operation
+    async def _go_on_alone(self, operation: Operation) -> None:
         log = self._log.bind(
             operation=operation.key.operation,
             operation_id=operation.id,
@@ -376,7 +388,10 @@ class Operations:
             tries=operation.tries,
         )
         try:
-            finished = await self._own.run(self._go_on(begun, None))
+            work = self._works[operation.key.operation]
+            loaded = await self._store.write(lambda repo: work.load(repo, operation))
+            begun = Begun(operation=operation, mine=True, loaded=loaded)
+            finished = await self._go_on(begun, None)
         except BoxofficeError as error:
             log.warning("an operation is still open", reason=error.reason)
         except Exception:
@@ -384,6 +399,9 @@ class Operations:
             log.exception("an operation can't be settled")
         else:
             log.info("an operation that was left is settled", failed=finished.failed)
+        finally:
+            self._running.discard(operation.key)
+            self._left -= 1
 
 
 def _ran_out(operation: Operation, clock: Clock) -> bool:

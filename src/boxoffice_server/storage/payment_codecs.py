@@ -135,6 +135,7 @@ def from_refund(refund: Refund) -> Values:
         "failure_reason": refund.failure_reason,
         "stripe_refund_id": refund.stripe_refund_id or None,
         "heard_time": to_microseconds_or_none(refund.heard_time),
+        "succeed_time": to_microseconds_or_none(refund.succeed_time),
         "create_time": to_microseconds(refund.create_time),
         "update_time": to_microseconds(refund.update_time),
     }
@@ -153,6 +154,7 @@ def to_refund(row: RowMapping) -> Refund:
         failure_reason=row["failure_reason"],
         stripe_refund_id=row["stripe_refund_id"] or "",
         heard_time=from_microseconds_or_none(row["heard_time"]),
+        succeed_time=from_microseconds_or_none(row["succeed_time"]),
         create_time=from_microseconds(row["create_time"]),
         update_time=from_microseconds(row["update_time"]),
     )

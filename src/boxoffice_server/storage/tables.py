@@ -38,7 +38,7 @@ UNFINISHED = text("state IN ('pending', 'offered')")
 UNNUMBERED = text("position IS NULL")
 NUMBERED = text("position IS NOT NULL")
 UNSETTLED = text("NOT settled AND answer IS NULL")
-OVERDUE = text("action_deadline IS NOT NULL AND status = 'requires_action'")
+OVERDUE = text("action_deadline IS NOT NULL")
 
 metadata = MetaData(
     naming_convention={
@@ -192,6 +192,7 @@ refunds = Table(
     # NULL until Stripe has answered.
     Column("stripe_refund_id", _Text, unique=True),
     Column("heard_time", _Time),
+    Column("succeed_time", _Time),
     Column("create_time", _Time, nullable=False),
     Column("update_time", _Time, nullable=False),
     Index(None, "payment_id", "create_time"),

@@ -1611,8 +1611,8 @@ class Payment(_message.Message):
 
     @_builtins.property
     def action_deadline(self) -> _timestamp_pb2.Timestamp:
-        """Output only. Until when the customer may authenticate a payment that was tried off session; it
-        is cancelled then. Unset for every other payment.
+        """Output only. Until when the customer may finish a payment whose bank has asked for them while
+        they were away; it is cancelled then. Unset for every other payment, and once it has ended.
         """
 
     def __init__(

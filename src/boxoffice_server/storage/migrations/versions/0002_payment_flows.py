@@ -13,7 +13,7 @@ down_revision = "0001"
 _Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _Time = sa.BigInteger()
 _UNSETTLED = sa.text("NOT settled AND answer IS NULL")
-_OVERDUE = sa.text("action_deadline IS NOT NULL AND status = 'requires_action'")
+_OVERDUE = sa.text("action_deadline IS NOT NULL")
 
 
 def upgrade() -> None:
@@ -118,6 +118,7 @@ def _create_what_belongs_to_payments() -> None:
         sa.Column("failure_reason", _Text, nullable=False),
         sa.Column("stripe_refund_id", _Text),
         sa.Column("heard_time", _Time),
+        sa.Column("succeed_time", _Time),
         sa.Column("create_time", _Time, nullable=False),
         sa.Column("update_time", _Time, nullable=False),
         _of_payment("refunds"),
