@@ -1,6 +1,6 @@
 """Orders paid by Stripe Sources: charged once, for the order's own amount, or not at all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -190,10 +190,11 @@ def test_sources_of_the_old_way_are_refused_for_an_order_with_an_intent(
 
 
 @pytest.fixture
-def deaf(account: Account) -> Json:
+def deaf(account: Account) -> Iterator[None]:
     """Nothing is heard of what becomes chargeable, so that CreateCharge alone charges."""
     account.webhooks("drop")
-    return {}
+    yield
+    account.webhooks("normal")
 
 
 @pytest.mark.usefixtures("deaf")
@@ -216,7 +217,6 @@ def test_charge_on_request(desk: Desk, orders: OrdersServiceStub, account: Accou
     refund = desk.payments.RefundPayment(refund_request(order.payment_id))
     assert refund.payment.refunded_amount == euros(1250)
     assert order_status_name(desk.order(order.id)) == "refunded"
-    account.webhooks("normal")
 
 
 @pytest.mark.usefixtures("deaf")
@@ -240,7 +240,6 @@ def test_declined_card_is_told_and_another_source_may_pay(
     assert status_name(answer.payment) == "complete"
     assert [each["status"] for each in charges_for(desk, order)] == ["succeeded", "failed"]
     assert statuses_until(orders, order.id, STARTED) == ["created", "failed", *ALL_STEPS[1:]]
-    account.webhooks("normal")
 
 
 @pytest.mark.usefixtures("deaf")
@@ -253,7 +252,6 @@ def test_source_that_is_not_chargeable_is_refused_by_stripe(desk: Desk, account:
     with refused(Reason.VENDOR_REFUSED):
         desk.payments.CreateCharge(charge_source(order.id, "src_none"))
     assert order_status_name(desk.order(order.id)) == "created"
-    account.webhooks("normal")
 
 
 @pytest.mark.usefixtures("deaf")
@@ -268,7 +266,6 @@ def test_account_for_which_sources_are_closed_is_told_so(desk: Desk, account: Ac
     assert refusal.message.startswith("Stripe refused: ")
     assert "transitioning" in refusal.message or "API" in refusal.message
     assert order_status_name(desk.order(order.id)) == "created"
-    account.webhooks("normal")
 
 
 def test_unknown_order_and_bad_fields(desk: Desk) -> None:

@@ -35,7 +35,7 @@ def detach_request(user_id: str, **named: str) -> pb.DetachPaymentMethodRequest:
     return pb.DetachPaymentMethodRequest(
         request_id=new_request_id(),
         user_id=user_id,
-        **named,  # type: ignore[arg-type]  # an id each
+        **named,
     )
 
 

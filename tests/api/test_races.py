@@ -103,7 +103,7 @@ def test_refunds_at_once_use_up_the_payment_to_the_cent(desk: Desk, account: Acc
 def test_captures_and_cancellations_at_once_are_one_of_them(desk: Desk, account: Account) -> None:
     """One is done, every other is told to wait or that it is too late."""
     payment = held(desk)
-    calls = []
+    calls: list[Any] = []
     for number in range(MANY):
         if number % 2:
             calls.append(desk.payments.CancelPayment.future(cancel_request(payment.id)))

@@ -157,7 +157,11 @@ def events_of(
 
 def charge_request(user_id: str, **fields: Any) -> pb.ChargeUserRequest:  # noqa: ANN401
     """Ask for 30 euros of a user's saved payment method, under a new request id."""
-    asked = {"request_id": new_request_id(), "user_id": user_id, "amount": euros(3000)}
+    asked: dict[str, Any] = {
+        "request_id": new_request_id(),
+        "user_id": user_id,
+        "amount": euros(3000),
+    }
     return pb.ChargeUserRequest(**(asked | fields))
 
 
