@@ -179,8 +179,10 @@ class Settlement:
 
     def set_status(self, repo: Repository, locked: Locked, manual: ManualStatus) -> Settled:
         """Set the status of a locked order by hand."""
-        known = repo.payments.facts(locked.payment.id)
-        return self._move(repo, locked, locked.payment, known, manual=manual)
+        payment = locked.payment
+        known = repo.payments.facts(payment.id)
+        over = orders.derive_status(known, task_started=False, refund_time=payment.refund_time)
+        return self._move(repo, locked, payment, known, manual=replace(manual, over=over))
 
     def _derived(self, payment: Payment, known: list[PaymentFact]) -> Payment:
         """Derive what follows from a payment's facts alone."""

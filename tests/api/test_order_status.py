@@ -1,7 +1,5 @@
 """SetOrderStatus: what a person decides holds until something decisive is heard later."""
 
-import time
-
 import pytest
 
 from boxoffice.orders.v1 import orders_pb2 as pb
@@ -16,7 +14,7 @@ from tests.support.calls import (
     statuses_until,
 )
 from tests.support.desk import Desk, order_status_name, refund_request
-from tests.support.service import Account, wait_until
+from tests.support.service import Account
 from tests.support.work import acknowledge, working
 
 STARTED = pb.ORDER_STATUS_TASK_STARTED
@@ -44,12 +42,6 @@ def set_request(order: str, status: str, **fields: object) -> pb.SetOrderStatusR
         "actor": "ann",
     }
     return pb.SetOrderStatusRequest(**(asked | fields))  # type: ignore[arg-type]  # as they are
-
-
-def next_second() -> None:
-    """Wait until Stripe's clock, which counts whole seconds, has gone on."""
-    now = int(time.time())
-    wait_until(lambda: int(time.time()) > now, "time stands still")
 
 
 @pytest.mark.parametrize("status", SETTABLE)
@@ -143,7 +135,6 @@ def test_money_that_comes_later_holds_over_what_was_decided(
     """An order that was cancelled by hand is paid by the customer all the same."""
     made = desk.intended()
     grpc_stub.SetOrderStatus(set_request(made.order.id, "cancelled"))
-    next_second()
     desk.account.press("pay", made.payment.stripe_payment_intent_id)
     seen = statuses_until(grpc_stub, made.order.id, STARTED)
     assert seen == ["created", "cancelled", "paid", "task_started"]
@@ -155,7 +146,6 @@ def test_decline_that_comes_later_decides_nothing(
     """What was set by hand stands: the customer may still try."""
     made = desk.intended()
     grpc_stub.SetOrderStatus(set_request(made.order.id, "paid"))
-    next_second()
     account.press("decline", made.payment.stripe_payment_intent_id)
     account.wait_delivered()
     assert order_status_name(desk.order(made.order.id)) == "task_started"
@@ -167,7 +157,6 @@ def test_full_refund_that_comes_later_holds_over_what_was_decided(
     """The money went back, whatever was set before."""
     made = desk.sold()
     grpc_stub.SetOrderStatus(set_request(made.order.id, "failed"))
-    next_second()
     desk.payments.RefundPayment(refund_request(made.payment.id))
     assert order_status_name(desk.order(made.order.id)) == "refunded"
 

@@ -1,5 +1,6 @@
 """Where an order stands when its money went back, or a person has said where it should."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import permutations
 
@@ -100,6 +101,26 @@ def test_what_is_heard_of_in_the_moment_of_the_word_is_not_later() -> None:
     words = (word(OrderStatus.CREATED, 5),)
     assert status_of(CAPTURED, words=words) is OrderStatus.CREATED
     assert status_of(words=words, refunded=5) is OrderStatus.CREATED
+
+
+@pytest.mark.parametrize("status", set(OrderStatus) - {OrderStatus.PAID})
+def test_of_the_moment_of_the_word_what_the_person_was_not_told_is_later(
+    status: OrderStatus,
+) -> None:
+    """Money that comes in that very second is not hidden; what was known is the past."""
+    said = word(status, 5.7)
+    unpaid, paid, refunded = (
+        replace(said, over=over)
+        for over in (OrderStatus.CREATED, OrderStatus.PAID, OrderStatus.REFUNDED)
+    )
+    cancelled = fact(PaymentSignal.CANCELLED, second=5, id_="evt_cancelled")
+    assert status_of(CAPTURED, words=(unpaid,)) is OrderStatus.PAID
+    assert status_of(CAPTURED, words=(paid,)) is status
+    assert status_of(cancelled, words=(unpaid,)) is OrderStatus.CANCELLED
+    assert status_of(CAPTURED, words=(paid,), refunded=5) is OrderStatus.REFUNDED
+    assert status_of(CAPTURED, words=(refunded,), refunded=5) is status
+    earlier = fact(PaymentSignal.CAPTURED, second=4, id_="evt_earlier")
+    assert status_of(earlier, words=(unpaid,)) is status
 
 
 def test_the_last_word_holds_in_whatever_order_words_come() -> None:

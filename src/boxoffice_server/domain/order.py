@@ -46,12 +46,16 @@ class OrderEventType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManualStatus:
-    """A status that a person has set, and why."""
+    """A status that a person has set, and why.
+
+    `over` is what money had said about the order until then; None where nobody has noted it.
+    """
 
     status: OrderStatus
     reason: str
     actor: str
     create_time: datetime
+    over: OrderStatus | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,17 +134,39 @@ def derive_status(
     known = list(facts)
     word = max(manual, key=lambda each: (each.create_time, each.status, each.reason), default=None)
     if word is None:
-        return OrderStatus.REFUNDED if refund_time else _told_status(known, task_started)
-    if refund_time is not None and refund_time > word.create_time:
-        return OrderStatus.REFUNDED
-    later = [fact for fact in known if fact.event_time > word.create_time]
-    status = _told_status(later, task_started) if later else OrderStatus.CREATED
+        return (
+            OrderStatus.REFUNDED if refund_time else _told_status(known, task_started=task_started)
+        )
+    status = _told_since(word, known, refund_time)
     if status in _UNDECIDED:
         status = word.status
     return OrderStatus.TASK_STARTED if status is OrderStatus.PAID and task_started else status
 
 
-def _told_status(known: list[PaymentFact], task_started: bool) -> OrderStatus:  # noqa: FBT001 -- ours
+def _told_since(
+    word: ManualStatus, known: list[PaymentFact], refund_time: datetime | None
+) -> OrderStatus:
+    """Tell what money has said about an order since a person's word.
+
+    A vendor's clock counts whole seconds. Of what it says of the word's own second only that is
+    later which the person had not been told; money that comes then is not hidden by the word.
+    """
+    if refund_time is not None and refund_time > word.create_time:
+        return OrderStatus.REFUNDED
+    later = [fact for fact in known if fact.event_time > word.create_time]
+    status = _told_status(later, task_started=False)
+    if word.over is None or status not in _UNDECIDED:
+        return status
+    second = word.create_time.replace(microsecond=0)
+    if refund_time is not None and refund_time >= second:
+        status = OrderStatus.REFUNDED
+    else:
+        told = [fact for fact in known if fact.event_time >= second]
+        status = _told_status(told, task_started=False)
+    return OrderStatus.CREATED if status is word.over else status
+
+
+def _told_status(known: list[PaymentFact], *, task_started: bool) -> OrderStatus:
     match derive_state(known).status:
         case PaymentStatus.COMPLETE:
             return OrderStatus.TASK_STARTED if task_started else OrderStatus.PAID

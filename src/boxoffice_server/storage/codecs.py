@@ -125,13 +125,18 @@ def to_order(row: RowMapping) -> Order:
 
 def _from_manual(manual: ManualStatus) -> list[object]:
     time = to_microseconds(manual.create_time)
-    return [manual.status.value, manual.reason, manual.actor, time]
+    over = None if manual.over is None else manual.over.value
+    return [manual.status.value, manual.reason, manual.actor, time, over]
 
 
 def _to_manual(value: list[Any]) -> ManualStatus:
-    status, reason, actor, time = value
+    status, reason, actor, time, over = value
     return ManualStatus(
-        status=OrderStatus(status), reason=reason, actor=actor, create_time=from_microseconds(time)
+        status=OrderStatus(status),
+        reason=reason,
+        actor=actor,
+        create_time=from_microseconds(time),
+        over=None if over is None else OrderStatus(over),
     )
 
 
