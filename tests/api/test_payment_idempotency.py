@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from boxoffice.orders.v1 import orders_pb2
-from boxoffice.payments.v1 import payment_methods_pb2
+from boxoffice.payments.v1 import payment_methods_pb2, refunds_pb2
 from boxoffice.payments.v1 import payments_pb2 as pb
 from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
 from boxoffice_server.domain.errors import Reason
@@ -23,6 +23,9 @@ from tests.support.sources import make_source, ordered
 pytestmark = pytest.mark.parametrize(
     "store", ["sqlite", "postgresql"], indirect=True, scope="module"
 )
+
+DUPLICATE = refunds_pb2.REFUND_REASON_DUPLICATE
+ON_SESSION = pb.PAYMENT_METHOD_REUSE_ON_SESSION
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +80,7 @@ def refunds(desk: Desk) -> Write:
     """RefundPayment."""
     payment = desk.charged(new_user())
     one = pb.RefundPaymentRequest(payment_id=payment.id, amount=100)
-    other = pb.RefundPaymentRequest(payment_id=payment.id, amount=100, reason=1)
+    other = pb.RefundPaymentRequest(payment_id=payment.id, amount=100, reason=DUPLICATE)
     return Write(call=desk.payments.RefundPayment, request=one, other=other)
 
 
@@ -85,7 +88,7 @@ def sets_up(desk: Desk) -> Write:
     """CreateSetupIntent."""
     user = new_user()
     one = pb.CreateSetupIntentRequest(user_id=user)
-    other = pb.CreateSetupIntentRequest(user_id=user, setup_payment_method_reuse=1)
+    other = pb.CreateSetupIntentRequest(user_id=user, setup_payment_method_reuse=ON_SESSION)
     return Write(call=desk.payments.CreateSetupIntent, request=one, other=other)
 
 
