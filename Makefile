@@ -9,7 +9,7 @@ DEV := .venv/.dev-$(call key,pyproject.toml requirements-dev.lock $(scripts))
 GEN := .venv-gen/.gen-$(call key,requirements-gen.lock $(scripts))
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench gen format lock clean
+.PHONY: help serve test crash check bench gen format lock clean
 # A service can't share its terminal, and pip can't share an environment.
 .NOTPARALLEL:
 
@@ -27,6 +27,10 @@ alone := unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL ARGS PYTHON;
 
 test: $(DEV) ## all tests, or those named by ARGS="tests/api -k refund"
 	@$(alone) exec .venv/bin/python -m pytest $(ARGS)
+
+crash: $(DEV) ## every crash at every moment of every call that asks Stripe, in about an hour
+	@$(alone) export BOXOFFICE_TESTS_WHOLE_CRASH_MATRIX=1; exec .venv/bin/python -m pytest \
+	tests/crash/test_matrix.py tests/crash/test_books_machine.py $(ARGS)
 
 check: $(DEV) $(GEN) ## format, lint, types, imports, protos, generated code, locks
 	@.venv/bin/python -m tools.check

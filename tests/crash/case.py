@@ -1,4 +1,4 @@
-"""Cases: each a service on a database of its own and an account of its own, struck and restarted."""
+"""Cases: each a service on a database and an account of its own, struck and restarted."""
 
 import asyncio
 import random
@@ -30,6 +30,7 @@ T = TypeVar("T")
 Method = Callable[["Case"], Any]
 
 CALL_SECONDS = 15
+PAUSE_SECONDS = 0.02
 PATIENCE_SECONDS = 30
 # A caller that was told one of these sends the same request again: nothing is known to have failed.
 AGAIN = {
@@ -79,6 +80,7 @@ class Case:
         server_url: str,
         timings: Mapping[str, float],
         sabotage: str,
+        patience_seconds: float,
     ) -> None:
         self.account = account
         self.database_url = database_url
@@ -87,6 +89,7 @@ class Case:
         self._server_url = server_url
         self._timings = timings
         self._sabotage = sabotage
+        self.patience_seconds = patience_seconds
         self._address = address
         # The same over all restarts, as Stripe knows where to send webhooks.
         self.grpc_address, self._http_address = address(), address()
@@ -169,6 +172,11 @@ class Case:
         assert self.service.wait() == -signal.SIGKILL
         self.start()
 
+    def revive(self) -> None:
+        """Start the service again if it has crashed."""
+        if self.service.has_ended(PAUSE_SECONDS):
+            self.start()
+
     def strike(
         self, plan: Plan, call: Callable[[], T], *, meanwhile: Callable[[], None] = lambda: None
     ) -> "Future[T]":
@@ -228,10 +236,10 @@ class Case:
 
     def ask_until_told(self, method: Method, request: Message) -> Answer:
         """Send the same request until it is answered."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self.patience_seconds
         while (answer := self.ask(method, request)) is None:
             assert time.monotonic() < deadline, f"{type(request).__name__} is never answered"
-            time.sleep(0.02)
+            time.sleep(PAUSE_SECONDS)
         return answer
 
     def answered(self, method: Method, request: Message) -> Any:  # noqa: ANN401 -- the method says what it answers
@@ -264,36 +272,44 @@ class Case:
             self.account.wait_delivered()
             return
 
+        missing: set[str] = set()
+
         def kept() -> bool:
             events = self.account.everything("events")
             known = {each["id"] for each in events if each["type"] in HANDLED_TYPES}
             told = known & self.account.told()
             rows = self.books_now().tables("notifications")["notifications"]
-            return told <= {each["vendor_event_id"] for each in rows}
+            missing.clear()
+            missing.update(told - {each["vendor_event_id"] for each in rows})
+            return not missing
 
-        wait_until(kept, "what Stripe could not deliver is not found")
+        try:
+            wait_until(kept, "what Stripe could not deliver is not found")
+        except AssertionError as error:
+            error.add_note(f"missing: {missing}")
+            raise
 
     def age(self, seconds: int) -> None:
         """Let time pass at Stripe and here while the service is down. Its sandbox is its own."""
         self.account.stop_webhooks()
         self.account.sandbox.control("clock", {"advance_seconds": seconds})
-        self.execute(f"UPDATE business_clock SET offset_seconds = offset_seconds + {seconds}")
+        self.execute(f"UPDATE business_clock SET offset_seconds = offset_seconds + {seconds}")  # noqa: S608 -- a number
         self.point_webhooks()
 
     # -- what is kept -----------------------------------------------------------------------------
 
-    def books(self, *, patience_seconds: float = PATIENCE_SECONDS) -> Books:
+    def books(self) -> Books:
         """Its books, once Stripe has told all that there is to tell."""
         self.wait_told()
-        return self.books_now(patience_seconds=patience_seconds)
+        return self.books_now()
 
-    def books_now(self, *, patience_seconds: float = PATIENCE_SECONDS) -> Books:
+    def books_now(self) -> Books:
         """Its books, whatever Stripe has yet to tell."""
         return Books(
             grpc_address=self.grpc_address,
             database_url=self.database_url,
             account=self.account,
-            patience_seconds=patience_seconds,
+            patience_seconds=self.patience_seconds,
         )
 
     def execute(self, statement: str) -> None:

@@ -1,5 +1,6 @@
 """All scenarios, each with what Stripe is asked for and what it tells afterwards."""
 
+from tests.crash import more_scenarios as more
 from tests.crash import scenarios as each
 from tests.crash.scenarios import Scenario
 
@@ -86,28 +87,28 @@ SCENARIOS = (
         operation="RefundPayment",
         path="/v1/refunds",
         notice="refund.created",
-        make=each.refund,
+        make=more.refund,
     ),
     Scenario(
         name="refund-part",
         operation="RefundPayment",
         path="/v1/refunds",
         notice="charge.refunded",
-        make=each.refund_part,
+        make=more.refund_part,
     ),
     Scenario(
         name="charge",
         operation="CreateCharge",
         path="/v1/charges",
         notice="charge.succeeded",
-        make=each.charge,
+        make=more.charge,
     ),
     Scenario(
         name="charge-by-itself",
         operation="CreateCharge",
         path="/v1/charges",
         notice="source.chargeable",
-        make=each.charge_by_itself,
+        make=more.charge_by_itself,
         by_caller=False,
     ),
     Scenario(
@@ -115,7 +116,7 @@ SCENARIOS = (
         operation="CreateSetupIntent",
         path="/v1/setup_intents",
         notice="setup_intent.created",
-        make=each.set_up,
+        make=more.set_up,
         again=True,
         never_expires=True,
     ),
@@ -124,14 +125,14 @@ SCENARIOS = (
         operation="SavePaymentMethod",
         path=f"{METHODS}/*/attach",
         notice="payment_method.attached",
-        make=each.save,
+        make=more.save,
     ),
     Scenario(
         name="detach",
         operation="DetachPaymentMethod",
         path=f"{METHODS}/*/detach",
         notice="payment_method.detached",
-        make=each.detach,
+        make=more.detach,
     ),
     Scenario(
         name="learn",
@@ -139,7 +140,7 @@ SCENARIOS = (
         path=f"{METHODS}/*",
         verb="GET",
         notice="setup_intent.succeeded",
-        make=each.learn,
+        make=more.learn,
         by_caller=False,
     ),
     Scenario(
@@ -147,7 +148,7 @@ SCENARIOS = (
         operation="",
         path="",
         notice="payment_intent.succeeded",
-        make=each.payment_by_customer,
+        make=more.payment_by_customer,
         by_caller=False,
     ),
 )

@@ -10,10 +10,11 @@ from boxoffice.orders.v1 import orders_pb2
 from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
 from boxoffice.payments.v1 import payments_pb2
 from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
-from tests.crash.case import AGAIN, CALL_SECONDS, Case
-from tests.support.calls import WATCH_SECONDS
+from tests.crash.case import AGAIN, Case
+from tests.support.calls import WATCH_SECONDS, ended
 from tests.support.serving import CHANNEL_OPTIONS
 
+SECONDS = 15
 EARLIEST = streams_pb2.START_POSITION_EARLIEST
 
 
@@ -22,24 +23,26 @@ class Consumer:
 
     def __init__(self, case: Case) -> None:
         self._case = case
-        self._streams = (
-            _Stream(case, OrdersServiceStub, "WatchOrders", orders_pb2.WatchOrdersRequest),
-            _Stream(case, PaymentsServiceStub, "WatchPayments", payments_pb2.WatchPaymentsRequest),
+        self._orders = _Stream(
+            case, OrdersServiceStub, "WatchOrders", orders_pb2.WatchOrdersRequest
+        )
+        self._payments = _Stream(
+            case, PaymentsServiceStub, "WatchPayments", payments_pb2.WatchPaymentsRequest
         )
 
     def check(self) -> None:
         """Check that every event came, in order, and the same each time that it came."""
         told = self._case.books_now().told()
         try:
-            for stream, events in zip(self._streams, (told.orders, told.payments), strict=True):
-                stream.check(events)
+            self._orders.check(list(told.orders))
+            self._payments.check(list(told.payments))
         finally:
             self.stop()
 
     def stop(self) -> None:
         """Stop watching."""
-        for stream in self._streams:
-            stream.stop()
+        self._orders.stop()
+        self._payments.stop()
 
 
 class _Stream:
@@ -51,7 +54,7 @@ class _Stream:
         self._lives = 0
         self._seen: dict[str, bytes] = {}
         self._news = threading.Condition()
-        self._stopped = False
+        self._stopping = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -60,29 +63,27 @@ class _Stream:
         """Wait for all events, and compare them."""
         wanted = {each.id: each.SerializeToString(deterministic=True) for each in events}
         with self._news:
-            self._news.wait_for(
-                lambda: self._failure or len(self._seen) >= len(wanted), CALL_SECONDS
-            )
+            self._news.wait_for(lambda: self._failure or len(self._seen) >= len(wanted), SECONDS)
         assert self._failure is None, self._failure
         assert list(self._seen.items()) == list(wanted.items()), "the consumer has seen otherwise"
 
     def stop(self) -> None:
         """End its thread."""
-        self._stopped = True
+        self._stopping.set()
         self._channel.close()
-        self._thread.join(CALL_SECONDS)
+        self._thread.join(SECONDS)
 
     def _run(self) -> None:
-        while not self._stopped:
+        while not self._stopping.is_set():
             try:
                 self._live()
             except grpc.RpcError as error:
-                if not self._stopped and error.code() not in AGAIN:
+                if not self._stopping.is_set() and ended(error).code() not in AGAIN:
                     self._fail(error)
                     return
             except (ValueError, AssertionError) as error:
                 # A channel that was closed, or a word that was changed.
-                if not self._stopped:
+                if not self._stopping.is_set():
                     self._fail(error)
                 return
 

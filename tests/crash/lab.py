@@ -15,7 +15,7 @@ from pathlib import Path
 
 import asyncpg
 
-from tests.crash.case import TIMINGS, Case
+from tests.crash.case import PATIENCE_SECONDS, TIMINGS, Case
 from tests.support.postgres import PostgresServer
 from tests.support.service import Sandbox, running_sandbox
 from tests.support.serving import FIXED_PORTS, is_free
@@ -63,6 +63,7 @@ class Lab:
         timings: Mapping[str, float] | None = None,
         own_sandbox: bool = False,
         sabotage: str = "",
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> Iterator[Case]:
         """Make a case; nothing of it is left running at the end. An error tells its log.
 
@@ -84,6 +85,7 @@ class Lab:
                 server_url=self._postgres.url("postgres"),
                 timings={**TIMINGS, **(timings or {})},
                 sabotage=sabotage,
+                patience_seconds=patience_seconds,
             )
             try:
                 yield case

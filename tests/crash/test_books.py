@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from boxoffice.orders.v1 import orders_pb2
-from tests.crash.lab import Case, Lab
+from tests.crash.case import Case
+from tests.crash.lab import Lab
 from tests.support.calls import statuses_until
 from tests.support.sales import create_intent, create_product
 
@@ -35,13 +36,31 @@ class Sale:
 
 
 def money_here_alone(sale: Sale) -> None:
-    """A payment is complete that nobody has made."""
-    sale.change("UPDATE payments SET amount = amount + 1")
+    """A payment took more than anybody paid."""
+    sale.change("UPDATE payments SET captured = captured + 1")
 
 
 def money_there_alone(sale: Sale) -> None:
     """Somebody has paid, and nobody knows."""
-    sale.change("UPDATE payments SET status = 'requires_payment_method'")
+    sale.change("UPDATE payments SET captured = 0")
+
+
+def given_back_here_alone(sale: Sale) -> None:
+    """Money was given back that nobody has got."""
+    sale.change("UPDATE payments SET refunded = 100")
+
+
+def given_back_there_alone(sale: Sale) -> None:
+    """Money was given back, and nobody knows."""
+    sale.case.account.stop_webhooks()
+    sale.make("refunds", payment_intent=sale.made.payment.stripe_payment_intent_id, amount=100)
+
+
+def method_there_alone(sale: Sale) -> None:
+    """A card was saved, and nobody knows."""
+    sale.case.account.stop_webhooks()
+    (customer,) = sale.case.account.everything("customers")
+    sale.make("payment_methods/pm_card_visa/attach", customer=customer["id"])
 
 
 def second_intent(sale: Sale) -> None:
@@ -75,6 +94,16 @@ def change_told_twice(sale: Sale) -> None:
     sale.change("UPDATE orders SET version = version - 1")
 
 
+def untold_change_of_payment(sale: Sale) -> None:
+    """A payment was changed without an event."""
+    sale.change("UPDATE payments SET version = version + 1")
+
+
+def other_status_of_payment(sale: Sale) -> None:
+    """A payment is not what was told last."""
+    sale.change("UPDATE payments SET status = 'cancelled'")
+
+
 def other_status(sale: Sale) -> None:
     """An order is not what was told last."""
     sale.change("UPDATE orders SET status = 'paid'")
@@ -87,7 +116,31 @@ def gap_in_the_log(sale: Sale) -> None:
 
 def open_operation(sale: Sale) -> None:
     """A call was never answered, and nobody takes it up."""
-    sale.change("UPDATE operations SET answer = NULL WHERE operation = 'CreatePaymentIntent'")
+    sale.change(
+        "UPDATE operations SET answer = NULL, settled = false, lease_time = 9000000000000000 "
+        "WHERE operation = 'CreatePaymentIntent'"
+    )
+
+
+def held_for_ever(sale: Sale) -> None:
+    """A call was answered, and somebody still holds it."""
+    sale.change("UPDATE operations SET owner = 'me' WHERE operation = 'CreatePaymentIntent'")
+
+
+def waiting_notification(sale: Sale) -> None:
+    """A notification is never applied."""
+    sale.case.service.kill()
+    sale.change("UPDATE notifications SET state = 'waiting' WHERE type = 'payment_intent.created'")
+
+
+def unrelated_notification(sale: Sale) -> None:
+    """A notification was put aside that speaks of a payment of ours."""
+    intent = sale.made.payment.stripe_payment_intent_id
+    sale.change(
+        "UPDATE notifications SET state = 'unrelated', related_id = ? "
+        "WHERE type = 'payment_intent.created'",
+        intent,
+    )
 
 
 def unnumbered_event(sale: Sale) -> None:
@@ -96,17 +149,25 @@ def unnumbered_event(sale: Sale) -> None:
 
 
 WRONGS: dict[Callable[[Sale], None], str] = {
-    money_here_alone: "settled by intent",
-    money_there_alone: "settled by intent",
+    money_here_alone: "settled by payment",
+    money_there_alone: "settled by payment",
+    given_back_here_alone: "settled by payment",
+    given_back_there_alone: "settled by payment",
+    method_there_alone: "methods",
     second_intent: "intents",
     second_customer: "customers",
     lost_notification: "notifications",
     parked_notification: "notifications parked",
     untold_change: "events of ord_",
     change_told_twice: "events of ord_",
+    untold_change_of_payment: "events of pay_",
+    other_status_of_payment: "payment told last",
     other_status: "status told last",
     gap_in_the_log: "positions",
     open_operation: "operations are left open",
+    held_for_ever: "operations held",
+    waiting_notification: "operations are left open, or events unnumbered, or notifications",
+    unrelated_notification: "notifications unrelated",
     unnumbered_event: "operations are left open, or events unnumbered",
 }
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from boxoffice_server.fail_points import FailPoint
-from tests.crash.lab import TIMINGS, Case, Lab
+from tests.crash.case import TIMINGS, Case
+from tests.crash.lab import Lab
 from tests.support.processes import Process
 from tests.support.sales import create_product
 from tests.support.service import service_environment, wait_until

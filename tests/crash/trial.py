@@ -1,6 +1,6 @@
 """How a cell of the matrix is run: what befalls it, and what must hold after that."""
 
-from tests.crash.case import Answer, Case
+from tests.crash.case import PATIENCE_SECONDS, Answer, Case
 from tests.crash.lab import Lab
 from tests.crash.matrix import Cell
 from tests.crash.plays import Stage
@@ -8,11 +8,17 @@ from tests.crash.scenarios import Deal
 from tests.support.service import wait_until
 
 
-def run(cell: Cell, lab: Lab, *, sabotage: str = "") -> None:
+def run(
+    cell: Cell, lab: Lab, *, sabotage: str = "", patience_seconds: float = PATIENCE_SECONDS
+) -> None:
     """Run a cell in a case of its own."""
     way = cell.way
     with lab.case(
-        cell.store, timings=way.timings, own_sandbox=way.own_sandbox, sabotage=sabotage
+        cell.store,
+        timings=way.timings,
+        own_sandbox=way.own_sandbox,
+        sabotage=sabotage,
+        patience_seconds=patience_seconds,
     ) as case:
         case.start()
         deal = cell.scenario.make(case)
@@ -53,7 +59,7 @@ def _ask(case: Case, deal: Deal) -> Answer:
 def _leave_alone(case: Case, deal: Deal, cell: Cell) -> None:
     """Check that the service comes to an end by itself, and what it comes to is right."""
     if deal.method is None and not cell.may_be_refused and case.kept_back != "hold":
-        wait_until(lambda: bool(deal.times()), "nobody does it", seconds=30)
+        wait_until(lambda: bool(deal.times()), "nobody does it", seconds=case.patience_seconds)
     case.books_now().wait_settled()
     if not case.kept_back:
         case.books().check()

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from google.protobuf.message import Message
@@ -200,7 +201,7 @@ def check_orders(tables: Tables, told: Told) -> None:
         _check_changes([event.order for event in events], order_id)
         steps = [e.order.status for e in events if e.type != orders_pb2.ORDER_EVENT_TYPE_UPDATED]
         names = [orders_pb2.OrderStatus.Name(each) for each in steps]
-        for before, after in zip(names, names[1:], strict=False):
+        for before, after in pairwise(names):
             assert before != after, f"order {order_id} went through {names}"
         alike("status told last", _short(names[-1], "ORDER_STATUS_"), order["status"])
 
@@ -233,7 +234,7 @@ def check_payments(tables: Tables, told: Told) -> None:
 
 def _check_payment_changes(events: Sequence[payments_pb2.PaymentEvent]) -> None:
     """Check that each event of a payment is news: of the payment, of a refund or of a dispute."""
-    for before, after in zip(events, events[1:], strict=False):
+    for before, after in pairwise(events):
         alone = not after.HasField("refund") and not after.HasField("dispute")
         if alone:
             _check_changes([before.payment, after.payment], after.payment.id)
@@ -242,7 +243,7 @@ def _check_payment_changes(events: Sequence[payments_pb2.PaymentEvent]) -> None:
 def _check_changes(states: Sequence[Message], name: str) -> None:
     """Check that each state differs from the one before in more than its version."""
     bare = [_without(state, "etag", "update_time", "version") for state in states]
-    for before, after in zip(bare, bare[1:], strict=False):
+    for before, after in pairwise(bare):
         assert before != after, f"changes of {name}: an event tells of no change"
 
 

@@ -31,11 +31,10 @@ def random_keys() -> None:
     send = StripeHttpClient.request_async
 
     async def send_anew(
-        self: StripeHttpClient, method: str, url: str, headers: Any, post_data: object = None
-    ) -> Any:  # noqa: ANN401 -- the SDK's own
-        return await send(
-            self, method, url, {**headers, "Idempotency-Key": str(uuid.uuid4())}, post_data
-        )
+        self: StripeHttpClient, method: str, url: str, headers: Mapping[str, str], data: object
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        anew = {**headers, "Idempotency-Key": str(uuid.uuid4())}
+        return await send(self, method, url, anew, data)
 
     StripeHttpClient.request_async = send_anew
 

@@ -138,6 +138,14 @@ class Fork:
         """Wait for its end; answers the exit status, negative for a signal."""
         return int(self._wait_for("ended", seconds=seconds))
 
+    def has_ended(self, seconds: float) -> bool:
+        """Tell whether it ends within this time."""
+        try:
+            self.wait(seconds=seconds)
+        except AssertionError:
+            return False
+        return True
+
     def close(self) -> None:
         """End it, if it still runs, and wait until nothing is left of it."""
         # Where the zygote has ended, nothing is left of its services either.
