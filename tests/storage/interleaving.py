@@ -91,7 +91,9 @@ class Database:
 
     async def begin(self) -> Transaction:
         """Begins a transaction, rolled back in the end unless it commits."""
-        return Transaction(await self._stack.enter_async_context(self.engine.connect()))
+        connection = await self._stack.enter_async_context(self.engine.connect())
+        await connection.begin()
+        return Transaction(connection)
 
     async def connect(self) -> asyncpg.Connection:
         """Opens a connection that commits each statement."""

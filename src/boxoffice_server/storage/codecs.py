@@ -4,7 +4,7 @@ Every column is written and read here, by name; an unknown word in a row is an e
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -25,6 +25,9 @@ from boxoffice_server.storage.times import (
 
 Values = dict[str, Any]
 """A row to be: columns by name."""
+
+Row = RowMapping | Mapping[str, Any]
+"""A row that was read."""
 
 
 def text(value: object) -> str:
@@ -53,7 +56,7 @@ def from_product(product: Product) -> Values:
     }
 
 
-def to_product(row: RowMapping | Values) -> Product:
+def to_product(row: Row) -> Product:
     """Read a product from its row."""
     prices = json.loads(row["prices"])
     schema = json.loads(row["schema"])
@@ -102,7 +105,7 @@ def from_order(order: Order) -> Values:
     }
 
 
-def to_order(row: RowMapping) -> Order:
+def to_order(row: Row) -> Order:
     """Read an order from its row."""
     return Order(
         id=row["id"],
@@ -155,7 +158,7 @@ def from_fact(fact: PaymentFact) -> Values:
     }
 
 
-def to_fact(row: RowMapping | Values) -> PaymentFact:
+def to_fact(row: Row) -> PaymentFact:
     """Read a fact from its row."""
     return PaymentFact(
         id=row["fact_id"],
@@ -207,7 +210,7 @@ def from_task(task: Task) -> Values:
     }
 
 
-def to_task(row: RowMapping) -> Task:
+def to_task(row: Row) -> Task:
     """Read a task from its row."""
     return Task(
         id=row["id"],
@@ -246,7 +249,7 @@ def from_notification(notification: Notification) -> Values:
     }
 
 
-def to_notification(row: RowMapping) -> Notification:
+def to_notification(row: Row) -> Notification:
     """Read a notification from its row."""
     return Notification(
         id=row["id"],
@@ -286,7 +289,7 @@ def from_operation(operation: Operation) -> Values:
     }
 
 
-def to_operation(row: RowMapping) -> Operation:
+def to_operation(row: Row) -> Operation:
     """Read an operation from its row."""
     return Operation(
         key=OperationKey(

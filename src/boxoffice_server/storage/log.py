@@ -10,6 +10,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, assert_never
 
 from sqlalchemy import Connection, Select, bindparam, delete, func, select, update
@@ -30,7 +31,7 @@ from boxoffice_server.domain.stream import (
 )
 from boxoffice_server.ports import LogEvent
 from boxoffice_server.storage.codecs import Values
-from boxoffice_server.storage.rows import insert_if_absent, insert_unless_there
+from boxoffice_server.storage.rows import Statement, insert_if_absent, insert_unless_there
 from boxoffice_server.storage.tables import business_clock, log, log_meta
 from boxoffice_server.storage.times import from_microseconds, to_microseconds
 
@@ -40,8 +41,7 @@ Encode = Callable[[LogEvent], bytes]
 _APPENDED = (log.c.append_id, select(log_meta.c.log_id).scalar_subquery())
 
 _BOUNDS = select(log_meta.c.log_id, log_meta.c.earliest, log_meta.c.head)
-_META = select(log_meta.c.log_id, log_meta.c.head, log_meta.c.high_time)
-_ADVANCE = update(log_meta).values(head=bindparam("head"), high_time=bindparam("high_time"))
+_META = (log_meta.c.log_id, log_meta.c.head, log_meta.c.high_time)
 
 _KINDS = {kind.value: kind for kind in RecordKind}
 
@@ -217,13 +217,17 @@ class NumberedLog(SqlLog):
         return TokenKind.POSITION
 
     def _place(self, record: Values) -> int | None:
-        self._log_id, head, high_time = self._connection.execute(_META).one()
-        position: int = head + 1
-        high_time = max(high_time, record["create_time"])
+        meta = _meta(self._connection.dialect.name).row(self._connection, {})
+        if meta is None:
+            raise LookupError("the log has lost its row in log_meta")
+        self._log_id = meta["log_id"]
+        position: int = meta["head"] + 1
+        high_time = max(meta["high_time"], record["create_time"])
         values = {**record, "position": position, "high_time": high_time}
         if not insert_if_absent(self._connection, log, values, "event_id"):
             return None
-        self._connection.execute(_ADVANCE, {"head": position, "high_time": high_time})
+        moved = {"head": position, "high_time": high_time}
+        _advance(self._connection.dialect.name).count(self._connection, moved)
         return position
 
     def _placed(self, event_id: str) -> int:
@@ -239,17 +243,36 @@ class UnnumberedLog(SqlLog):
         return TokenKind.APPEND
 
     def _place(self, record: Values) -> int | None:
-        statement = insert_unless_there(self._connection.dialect.name, log, ("event_id",))
-        row = self._connection.execute(statement.returning(*_APPENDED), record).one_or_none()
+        statement = _append(self._connection.dialect.name, tuple(record))
+        row = statement.row(self._connection, record)
         if row is None:
             return None
-        append_id: int
-        append_id, self._log_id = row
+        self._log_id = row["log_id"]
+        append_id: int = row["append_id"]
         return append_id
 
     def _placed(self, event_id: str) -> int:
         query = select(log.c.append_id).where(log.c.event_id == event_id)
         return int(self._connection.execute(query).scalar_one())
+
+
+@cache
+def _meta(dialect: str) -> Statement:
+    return Statement(dialect, select(*_META), answers=_META)
+
+
+@cache
+def _advance(dialect: str) -> Statement:
+    query = update(log_meta).values(head=bindparam("head"), high_time=bindparam("high_time"))
+    return Statement(dialect, query)
+
+
+@cache
+def _append(dialect: str, written: tuple[str, ...]) -> Statement:
+    statement = insert_unless_there(dialect, log, ("event_id",)).returning(*_APPENDED)
+    return Statement(
+        dialect, statement, written=written, answers=(log.c.append_id, log_meta.c.log_id)
+    )
 
 
 def _keys(event: LogEvent) -> Values:

@@ -2,8 +2,6 @@
 
 import json
 
-from sqlalchemy import RowMapping
-
 from boxoffice_server.domain.money import Money
 from boxoffice_server.domain.payment import (
     CaptureMethod,
@@ -24,7 +22,7 @@ from boxoffice_server.domain.refund import (
     RefundReason,
     RefundStatus,
 )
-from boxoffice_server.storage.codecs import Values, from_failure, text, to_failure
+from boxoffice_server.storage.codecs import Row, Values, from_failure, text, to_failure
 from boxoffice_server.storage.times import (
     from_microseconds,
     from_microseconds_or_none,
@@ -67,7 +65,7 @@ def from_payment(payment: Payment) -> Values:
     }
 
 
-def to_payment(row: RowMapping) -> Payment:
+def to_payment(row: Row) -> Payment:
     """Read a payment from its row."""
     reason, reuse = row["pending_reason"], row["reuse"]
     return Payment(
@@ -112,7 +110,7 @@ def from_customer(customer: Customer) -> Values:
     }
 
 
-def to_customer(row: RowMapping) -> Customer:
+def to_customer(row: Row) -> Customer:
     """Read a customer from its row."""
     return Customer(
         id=row["id"],
@@ -141,7 +139,7 @@ def from_refund(refund: Refund) -> Values:
     }
 
 
-def to_refund(row: RowMapping) -> Refund:
+def to_refund(row: Row) -> Refund:
     """Read a refund from its row."""
     reason = row["reason"]
     return Refund(
@@ -178,7 +176,7 @@ def from_dispute(dispute: Dispute) -> Values:
     }
 
 
-def to_dispute(row: RowMapping) -> Dispute:
+def to_dispute(row: Row) -> Dispute:
     """Read a dispute from its row."""
     return Dispute(
         id=row["id"],
@@ -216,7 +214,7 @@ def from_method(method: PaymentMethod) -> Values:
     }
 
 
-def to_method(row: RowMapping) -> PaymentMethod:
+def to_method(row: Row) -> PaymentMethod:
     """Read a payment method from its row."""
     return PaymentMethod(
         id=row["id"],

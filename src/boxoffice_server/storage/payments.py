@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 
 from sqlalchemy import ColumnElement, Connection, bindparam, select
 
@@ -15,6 +16,7 @@ from boxoffice_server.storage.payment_codecs import (
     to_payment,
 )
 from boxoffice_server.storage.rows import (
+    Statement,
     insert_if_absent,
     insert_row,
     newest_first,
@@ -24,11 +26,12 @@ from boxoffice_server.storage.rows import (
 from boxoffice_server.storage.tables import OVERDUE, customers, payment_facts, payments
 from boxoffice_server.storage.times import to_microseconds
 
-_FACTS = (
-    select(payment_facts)
-    .where(payment_facts.c.payment_id == bindparam("payment_id"))
-    .order_by(payment_facts.c.event_time, payment_facts.c.fact_id)
-)
+
+@cache
+def _facts(dialect: str) -> Statement:
+    query = select(payment_facts).where(payment_facts.c.payment_id == bindparam("payment_id"))
+    query = query.order_by(payment_facts.c.event_time, payment_facts.c.fact_id)
+    return Statement(dialect, query, answers=tuple(payment_facts.c))
 
 
 class SqlPayments:
@@ -76,8 +79,10 @@ class SqlPayments:
         return insert_if_absent(self._connection, payment_facts, values, "payment_id", "fact_id")
 
     def facts(self, payment_id: str) -> list[PaymentFact]:
-        rows = self._connection.execute(_FACTS, {"payment_id": payment_id}).mappings()
-        return [to_fact(row) for row in rows]
+        statement = _facts(self._connection.dialect.name)
+        return [
+            to_fact(row) for row in statement.rows(self._connection, {"payment_id": payment_id})
+        ]
 
 
 class SqlCustomers:

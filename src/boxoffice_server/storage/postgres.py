@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 
 import asyncpg
 import structlog
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util import greenlet_spawn
 
 from boxoffice_server.ports import Repository
 from boxoffice_server.storage.errors import unavailable
@@ -110,12 +111,13 @@ class PostgresStore(SqlStore):
     async def _transact(
         self, engine: AsyncEngine, body: Callable[[Repository], T]
     ) -> tuple[T, bool]:
-        def apply(connection: Connection) -> tuple[T, bool]:
-            log = UnnumberedLog(connection, self._encode)
-            return body(SqlRepository(connection, log)), log.appended
+        def transact() -> tuple[T, bool]:
+            with engine.sync_engine.begin() as connection:
+                log = UnnumberedLog(connection, self._encode)
+                return body(SqlRepository(connection, log)), log.appended
 
-        async with engine.begin() as connection:
-            return await connection.run_sync(apply)
+        # One greenlet from the pool and back; AsyncEngine takes one for each step on the way.
+        return await greenlet_spawn(transact)
 
     async def _guarded(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do this again where PostgreSQL asks for it, and tell a store that is away from a fault.
@@ -252,12 +254,20 @@ def is_unavailable(error: Exception) -> bool:
     """Tell whether this speaks of the way to the database rather than of what was asked."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    if isinstance(error, OSError | PoolTimeout | asyncpg.InternalClientError):
+    cause = _driver_error(error)
+    if isinstance(cause, OSError | PoolTimeout | asyncpg.InternalClientError):
+        return True
+    # The driver refuses to work on a connection that was lost before.
+    if isinstance(cause, asyncpg.InterfaceError) and "closed" in str(cause):
         return True
     state = _sqlstate(error)
     return state.startswith(_UNAVAILABLE_CLASSES) or state in _UNAVAILABLE
 
 
 def _sqlstate(error: Exception) -> str:
-    cause: Any = error.orig if isinstance(error, DBAPIError) else error
-    return getattr(cause, "sqlstate", None) or ""
+    return getattr(_driver_error(error), "sqlstate", None) or ""
+
+
+def _driver_error(error: Exception) -> object:
+    """Find what asyncpg has raised: SQLAlchemy wraps that, and so does its view of the driver."""
+    return getattr(error, "driver_exception", None) or error

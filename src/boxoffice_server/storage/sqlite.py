@@ -101,7 +101,7 @@ class SqliteStore(SqlStore):
     async def _in(self, lane: Lane, work: Callable[[], T]) -> T:
         try:
             return await lane.do(work)
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
             if not _is_unavailable(error):
                 raise
             self._log.exception("store.unavailable")
@@ -182,9 +182,9 @@ def _engine(path: Path, *, begin: str, size: int, read_only: bool = False) -> En
     return engine
 
 
-def _is_unavailable(error: DBAPIError) -> bool:
-    if not isinstance(error.orig, sqlite3.Error):
-        return False
+def _is_unavailable(error: DBAPIError | sqlite3.Error) -> bool:
+    # Statements that run often are run on the driver's cursor, others by SQLAlchemy.
+    cause = error.orig if isinstance(error, DBAPIError) else error
     # An error of the module itself, such as a misused cursor, has no code.
-    code: int | None = getattr(error.orig, "sqlite_errorcode", None)
+    code: int | None = getattr(cause, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in _UNAVAILABLE
