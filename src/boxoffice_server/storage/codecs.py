@@ -30,9 +30,13 @@ Row = RowMapping | Mapping[str, Any]
 """A row that was read."""
 
 
+# json.dumps would make an encoder each time.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def text(value: object) -> str:
     """Write a list or an object that nothing searches."""
-    return json.dumps(value, separators=(",", ":"))
+    return _encode(value)
 
 
 # -- products -------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, assert_never
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Integer, Select, bindparam, delete, func, select, update
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.ids import Prefix, hashed_id, new_id
@@ -40,7 +40,7 @@ Encode = Callable[[LogEvent], bytes]
 
 _APPENDED = (log.c.append_id, select(log_meta.c.log_id).scalar_subquery())
 
-_BOUNDS = select(log_meta.c.log_id, log_meta.c.earliest, log_meta.c.head)
+_BOUNDS = (log_meta.c.log_id, log_meta.c.earliest, log_meta.c.head)
 _META = (log_meta.c.log_id, log_meta.c.head, log_meta.c.high_time)
 
 _KINDS = {kind.value: kind for kind in RecordKind}
@@ -57,6 +57,14 @@ _RECORD = (
     log.c.status,
     log.c.create_time,
     log.c.payload,
+)
+
+
+_PAGE = (
+    select(*_RECORD)
+    .where(log.c.position > bindparam("after"), log.c.position <= bindparam("head"))
+    .order_by(log.c.position)
+    .limit(bindparam("limit", type_=Integer))
 )
 
 
@@ -124,8 +132,10 @@ class SqlLog(ABC):
         return offset
 
     def bounds(self) -> LogBounds:
-        log_id, earliest, head = self._connection.execute(_BOUNDS).one()
-        return LogBounds(log_id=log_id, earliest=earliest, head=head)
+        bounds = _bounds(self._connection.dialect.name).row(self._connection, {})
+        if bounds is None:
+            raise LookupError("the log has lost its row in log_meta")
+        return LogBounds(**bounds)
 
     def read(
         self, *, after: int, limit: int, wanted: LogFilter | None = None
@@ -133,10 +143,11 @@ class SqlLog(ABC):
         # The head first: what is numbered while the rows are read is left for the next page.
         bounds = self.bounds()
         check_position(bounds, bounds.log_id, after)
-        query = select(*_RECORD).where(log.c.position > after, log.c.position <= bounds.head)
-        if wanted is not None:
-            query = _matching(query, wanted)
-        rows = self._connection.execute(query.order_by(log.c.position).limit(limit)).all()
+        place = {"after": after, "head": bounds.head, "limit": limit}
+        if wanted is None:
+            rows = _read(self._connection.dialect.name).tuples(self._connection, place)
+        else:
+            rows = self._connection.execute(_matching(_PAGE, wanted), place).all()
         records = [_record(row) for row in rows]
         return records, bounds.head if len(records) < limit else records[-1].position
 
@@ -254,6 +265,16 @@ class UnnumberedLog(SqlLog):
     def _placed(self, event_id: str) -> int:
         query = select(log.c.append_id).where(log.c.event_id == event_id)
         return int(self._connection.execute(query).scalar_one())
+
+
+@cache
+def _bounds(dialect: str) -> Statement:
+    return Statement(dialect, select(*_BOUNDS), answers=_BOUNDS)
+
+
+@cache
+def _read(dialect: str) -> Statement:
+    return Statement(dialect, _PAGE, answers=_RECORD)
 
 
 @cache

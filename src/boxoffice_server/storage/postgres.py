@@ -74,6 +74,7 @@ class PostgresStore(SqlStore):
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
         self._sequencer = Sequencer(numbered=self._tell_advance, log=log)
+        self._sequencer_pid = 0
         self._background: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -155,18 +156,26 @@ class PostgresStore(SqlStore):
 
     async def _number(self) -> None:
         async with _connection(self._url, _SEQUENCER_SETTINGS) as connection:
+            self._sequencer_pid = connection.get_server_pid()
+            # Whatever was numbered as the connection before was lost.
+            self._tell_advance()
             await self._sequencer.run(connection)
 
     async def _listen(self) -> None:
         async with _connection(self._url) as connection:
             lost = asyncio.Event()
             connection.add_termination_listener(lambda _: lost.set())
-            await connection.add_listener(CHANNEL, lambda *_: self._tell_advance())
+            await connection.add_listener(CHANNEL, self._hear_advance)
             # Whatever was numbered while nobody listened.
             self._tell_advance()
             while not await set_within(lost, LISTEN_CHECK_SECONDS):
                 await connection.execute("SELECT 1", timeout=LISTEN_CHECK_SECONDS)
         raise ConnectionResetError("PostgreSQL has ended the connection that listens")
+
+    def _hear_advance(self, _connection: object, pid: int, _channel: str, _payload: object) -> None:
+        """Tell that another process has numbered; this one's sequencer tells of itself."""
+        if pid != self._sequencer_pid:
+            self._tell_advance()
 
 
 def maintain_postgres(url: str, work: Work) -> None:

@@ -45,6 +45,9 @@ class Statement:
         compiled = statement.compile(dialect=dialect, column_keys=written)
         self._sql: str = compiled.string
         self._parameters: tuple[str, ...] = tuple(compiled.positiontup)
+        # What the statement itself gives a value, such as SQLite's OFFSET 0.
+        given = compiled.params.items()
+        self._given = {name: value for name, value in given if value is not None}
         self._columns = tuple(column.key or "" for column in answers)
         readers = (_reader(column, dialect) for column in answers)
         self._readers = {
@@ -67,6 +70,11 @@ class Statement:
                 row[name] = read(row[name])
         return found
 
+    def tuples(self, connection: Connection, values: Row) -> Sequence[Sequence[Any]]:
+        """Run it, and answer its rows as the driver does, their values in the order of columns."""
+        found: Sequence[Sequence[Any]] = self._run(connection, values).fetchall()
+        return found
+
     def row(self, connection: Connection, values: Row) -> Row | None:
         """Run it, and answer its row, of which there may be one at most."""
         found = self.rows(connection, values)
@@ -76,7 +84,8 @@ class Statement:
 
     def _run(self, connection: Connection, values: Row) -> Any:  # noqa: ANN401 -- any driver's cursor
         cursor = connection.connection.cursor()
-        cursor.execute(self._sql, tuple(values[name] for name in self._parameters))
+        known = {**self._given, **values} if self._given else values
+        cursor.execute(self._sql, tuple([known[name] for name in self._parameters]))
         return cursor
 
 
