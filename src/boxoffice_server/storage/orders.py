@@ -15,19 +15,26 @@ class SqlOrders:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        # Those that nobody else can change before this transaction ends.
+        self._held: dict[str, Order] = {}
         # The tags that this transaction has seen in the database: most changes leave them alone.
         self._tags: dict[str, tuple[str, ...]] = {}
 
     def insert(self, order: Order) -> None:
         insert_row(self._connection, orders, from_order(order))
         self._insert_tags(order)
+        self._held[order.id] = order
 
     def get(self, order_id: str, *, lock: bool = False) -> Order | None:
+        if order_id in self._held:
+            return self._held[order_id]
         row = one_row(self._connection, orders, lock=lock, id=order_id)
         if row is None:
             return None
         order = to_order(row)
         self._tags[order.id] = order.tags
+        if lock:
+            self._held[order.id] = order
         return order
 
     def update(self, order: Order) -> None:
@@ -35,6 +42,7 @@ class SqlOrders:
         if self._tags.get(order.id) != order.tags:
             self._connection.execute(delete(order_tags).where(order_tags.c.order_id == order.id))
             self._insert_tags(order)
+        self._held[order.id] = order
 
     def find(self, wanted: OrderFilter, *, before_id: str, limit: int) -> list[Order]:
         rows = newest_first(

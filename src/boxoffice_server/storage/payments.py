@@ -39,13 +39,23 @@ class SqlPayments:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        # Those that nobody else can change before this transaction ends.
+        self._held: dict[str, Payment] = {}
 
     def insert(self, payment: Payment) -> None:
         insert_row(self._connection, payments, from_payment(payment))
+        self._held[payment.id] = payment
 
     def get(self, payment_id: str, *, lock: bool = False) -> Payment | None:
+        if payment_id in self._held:
+            return self._held[payment_id]
         row = one_row(self._connection, payments, lock=lock, id=payment_id)
-        return None if row is None else to_payment(row)
+        if row is None:
+            return None
+        payment = to_payment(row)
+        if lock:
+            self._held[payment_id] = payment
+        return payment
 
     def by_intent(self, stripe_payment_intent_id: str) -> Payment | None:
         row = one_row(self._connection, payments, stripe_payment_intent_id=stripe_payment_intent_id)
@@ -57,6 +67,7 @@ class SqlPayments:
 
     def update(self, payment: Payment) -> None:
         update_row(self._connection, payments, from_payment(payment), "id")
+        self._held[payment.id] = payment
 
     def find(self, wanted: PaymentFilter, *, before_id: str, limit: int) -> list[Payment]:
         rows = newest_first(
