@@ -192,3 +192,26 @@ async def test_all_fields_of_an_operation_survive_a_takeover(store: Store) -> No
     taken = replace(first, owner="other", lease_time=at(90))
     await store.write(lambda repo: repo.operations.update(replace(taken, fingerprint=b"x")))
     assert await store.read(lambda repo: repo.operations.get(first.key)) == taken
+
+
+async def test_what_a_transaction_has_written_is_what_it_reads(store: Store) -> None:
+    """An order that was inserted, locked or changed is seen so at once, and by others once kept."""
+    order = an_order()
+    event = change(order, now=at(1), tags=("seen",))
+    assert event is not None
+
+    def insert(repo: Repository) -> None:
+        repo.orders.insert(order)
+        assert repo.orders.get(order.id, lock=True) == order
+
+    def update(repo: Repository) -> None:
+        assert repo.orders.get(order.id) == order
+        assert repo.orders.get(order.id, lock=True) == order
+        repo.orders.update(event.order)
+        assert repo.orders.get(order.id) == event.order
+        assert repo.orders.get(order.id, lock=True) == event.order
+
+    await store.write(insert)
+    assert await store.read(lambda repo: repo.orders.get(order.id)) == order
+    await store.write(update)
+    assert await store.read(lambda repo: repo.orders.get(order.id)) == event.order
