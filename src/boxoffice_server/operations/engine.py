@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 import structlog
 
-from boxoffice_server.domain.errors import BoxofficeError, Reason
+from boxoffice_server.domain.errors import BoxofficeError
 from boxoffice_server.fail_points import FailPoint, reach, reach_async
-from boxoffice_server.operations.refusals import expired, in_progress, request_id_reused
+from boxoffice_server.operations.refusals import PASSING, expired, in_progress, request_id_reused
 from boxoffice_server.operations.work import Answer, Begun, LoadedT, Record, Work
 from boxoffice_server.own_tasks import OwnTasks
 from boxoffice_server.ports import Clock, KeySpentError, Operation, OperationKey, Repository, Store
@@ -42,15 +42,6 @@ MOST_LEFT = 16
 # How often a call looks whether the other one with its request id has ended.
 FIRST_LOOK_SECONDS = 0.05
 MOST_LOOK_SECONDS = 1.0
-
-# After these the same operation may be tried again; every other refusal is its end.
-_PASSING = {
-    Reason.IN_PROGRESS,
-    Reason.VENDOR_UNAVAILABLE,
-    Reason.OUTCOME_UNKNOWN,
-    Reason.STORE_UNAVAILABLE,
-    Reason.INTERNAL,
-}
 
 
 class Operations:
@@ -244,7 +235,7 @@ class Operations:
         try:
             record = _nothing if operation.settled else await work.ask(operation, begun.loaded)
         except BoxofficeError as error:
-            if error.reason in _PASSING:
+            if error.reason in PASSING:
                 await self._let_go(operation, error)
                 raise
             refusal = error
@@ -275,6 +266,9 @@ class Operations:
         if current.answer is not None:
             # Another instance took the work up and was faster; its answer is the answer.
             return current
+        if refusal is not None and current.tries != operation.tries:
+            # It was taken up meanwhile, and whoever did that may get through.
+            raise in_progress(operation.key)
         told = record(repo, current)
         raw: bytes | None = None
         failed = False
@@ -294,7 +288,8 @@ class Operations:
 
         def free(repo: Repository) -> None:
             current = repo.operations.get(operation.key, lock=True)
-            if current is not None and current.owner == self._instance and not current.settled:
+            mine = current is not None and current.tries == operation.tries
+            if current is not None and mine and not current.settled:
                 repo.operations.update(
                     replace(
                         current,

@@ -5,6 +5,15 @@ from datetime import timedelta
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.ports import OperationKey, Repository
 
+# After these the same operation may be tried again; every other refusal is its end.
+PASSING = {
+    Reason.IN_PROGRESS,
+    Reason.VENDOR_UNAVAILABLE,
+    Reason.OUTCOME_UNKNOWN,
+    Reason.STORE_UNAVAILABLE,
+    Reason.INTERNAL,
+}
+
 
 def in_progress(key: OperationKey) -> BoxofficeError:
     """Refuse a call while an equal one runs."""
