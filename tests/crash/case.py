@@ -42,12 +42,12 @@ AGAIN = {
 }
 # Short, so that what a crash left is soon taken up. What a call may take is less than its lease.
 TIMINGS: Mapping[str, float] = {
-    "operation_lease": 0.6,
+    "operation_lease": 1.0,
     "operation_pause": 0.05,
     "look_every": 0.05,
     "sweep_every": 3600,
-    "request": 0.25,
-    "call": 0.5,
+    "request": 0.4,
+    "call": 0.9,
     "pause": 0.02,
 }
 
@@ -300,6 +300,10 @@ class Case:
 
     def books(self) -> Books:
         """Its books, once Stripe has told all that there is to tell."""
+        for _ in range(2):
+            # What is told may have something done, of which there is more to tell.
+            self.wait_told()
+            self.books_now().wait_settled()
         self.wait_told()
         return self.books_now()
 

@@ -153,6 +153,8 @@ def _overtaken() -> Iterator[Way]:
             points=_ASKED,
         )
         yield own
+    refused = plays.lease_ran_out(Deed.NOTHING, refused=True)
+    yield Way(deed="refused", play=refused, applies=has_caller, points=_ASKED)
 
 
 def _lost_commits() -> Iterator[Way]:
@@ -253,7 +255,7 @@ ROWS = (
         name="C12",
         what="the caller leaves while Stripe is at work",
         ways=tuple(
-            Way(deed=how, play=plays.caller_leaves(how), applies=waits_for_stripe)
+            Way(deed=how, play=plays.caller_leaves(how), applies=has_caller, points=_ASKED)
             for how in ("cancel", "deadline", "crash")
         ),
     ),

@@ -3,9 +3,18 @@
 from boxoffice.orders.v1 import orders_pb2
 from boxoffice.payments.v1 import payments_pb2 as pb
 from tests.crash.case import Case
-from tests.crash.scenarios import PART, Deal, is_paid, new_card, order_of, saved_card, status_of
+from tests.crash.scenarios import (
+    PART,
+    Deal,
+    an_intent,
+    is_paid,
+    new_card,
+    order_of,
+    saved_card,
+    status_of,
+)
 from tests.support.calls import new_request_id, new_user, statuses_until
-from tests.support.sales import create_intent, create_product
+from tests.support.sales import create_product
 from tests.support.service import wait_until
 
 # -- refunds --------------------------------------------------------------------------------------
@@ -13,7 +22,7 @@ from tests.support.service import wait_until
 
 def paid_sale(case: Case) -> pb.CreatePaymentIntentResponse:
     """Make a sale that is paid."""
-    made = create_intent(case.payments, create_product(case.orders).id)
+    made = an_intent(case, create_product(case.orders).id)
     case.account.press("pay", made.payment.stripe_payment_intent_id)
     is_paid(case, made.order.id)
     return made
@@ -171,7 +180,7 @@ def learn(case: Case) -> Deal:
     """A card that a setup intent has saved is read, as Stripe's first word does not show it."""
     user = new_user()
     request = pb.CreateSetupIntentRequest(request_id=new_request_id(), user_id=user)
-    made = case.payments.CreateSetupIntent(request)
+    made = case.answered(lambda case: case.payments.CreateSetupIntent, request)
 
     def trigger() -> None:
         case.account.webhooks("hold")
@@ -192,7 +201,7 @@ def learn(case: Case) -> Deal:
 
 def payment_by_customer(case: Case) -> Deal:
     """The customer pays, and the service hears of it."""
-    made = create_intent(case.payments, create_product(case.orders).id)
+    made = an_intent(case, create_product(case.orders).id)
     intent = made.payment.stripe_payment_intent_id
     return Deal(
         trigger=lambda: case.account.press("pay", intent),

@@ -4,20 +4,25 @@ A play begins with a service that runs undisturbed, and ends with one that nothi
 more, except for faults that strike once and the webhooks that are kept back.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import grpc
 
 from boxoffice_server.fail_points import FailPoint
 from tests.crash.case import CALL_SECONDS, Answer, Case
 from tests.crash.consumer import Consumer
 from tests.crash.scenarios import Deal, Scenario
+from tests.support.calls import ended
 from tests.support.service import wait_until
 from tests.support.strikes import Deed, Plan
 
 # A call to Stripe is repeated so often by itself.
 ATTEMPTS = 3
 # Longer than one request may take, and shorter.
-LATE_SECONDS = 0.4
+LATE_SECONDS = 0.6
+DEADLINE_SECONDS = 0.5
 SLOW_SECONDS = 0.15
 DAY_SECONDS = 25 * 3600
 
@@ -55,6 +60,7 @@ class Stage:
         self.case.account.wait_delivered()
 
 
+DEADLINE_EXCEEDED = grpc.StatusCode.DEADLINE_EXCEEDED
 Play = Callable[[Stage], None]
 
 
@@ -126,15 +132,18 @@ def two_callers(deed: Deed | None) -> Play:
     return play
 
 
-def lease_ran_out(then: Deed) -> Play:
+def lease_ran_out(then: Deed, *, refused: bool = False) -> Play:
     """The owner sleeps for so long that somebody else finishes; then it wakes.
 
-    On PostgreSQL that is another instance, on SQLite the janitor of the same one.
+    On PostgreSQL that is another instance, on SQLite the janitor of the same one. An owner that was
+    `refused` wakes to a word that is not the last.
     """
 
     def play(stage: Stage) -> None:
         plan = stage.plan(FailPoint.ASKED, Deed.HANG, then)
         stage.case.start(plan)
+        if refused:
+            stage.fault("status", status=400)
 
         def overtake() -> None:
             if stage.case.is_postgres:
@@ -147,21 +156,22 @@ def lease_ran_out(then: Deed) -> Play:
 
 
 def caller_leaves(how: str) -> Play:
-    """The caller cancels, or has no more time, while Stripe is at work; the service goes on."""
+    """The caller cancels, or has no more time, while Stripe is asked; the service goes on."""
 
     def play(stage: Stage) -> None:
-        stage.fault("latency", seconds=SLOW_SECONDS)
+        case, plan = stage.case, stage.plan(FailPoint.ASKED, Deed.HANG, Deed.NOTHING)
+        case.start(plan)
         assert stage.deal.method is not None
-        ask = stage.deal.method(stage.case)
-        call = ask.future(
-            stage.deal.request, timeout=SLOW_SECONDS if how == "deadline" else CALL_SECONDS
-        )
-        stage.case.account.wait_struck()
+        seconds = DEADLINE_SECONDS if how == "deadline" else CALL_SECONDS
+        call = stage.deal.method(case).future(stage.deal.request, timeout=seconds)
+        assert case.service.wait_struck() == plan
         if how != "deadline":
             call.cancel()
-        assert call.exception(CALL_SECONDS) is not None if how == "deadline" else call.cancelled()
+        with contextlib.suppress(grpc.FutureCancelledError):
+            assert ended(call.exception(CALL_SECONDS)).code() is DEADLINE_EXCEEDED
+        case.service.wake()
         if how == "crash":
-            stage.case.restart()
+            case.restart()
 
     return play
 

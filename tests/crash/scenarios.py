@@ -13,7 +13,7 @@ from boxoffice.orders.v1 import orders_pb2
 from boxoffice.payments.v1 import payments_pb2 as pb
 from tests.crash.case import Case, Method
 from tests.support.calls import new_request_id, new_user, statuses_until
-from tests.support.sales import create_intent, create_product, intent_request
+from tests.support.sales import create_product, intent_request
 from tests.support.service import wait_until
 
 PART = 400
@@ -98,6 +98,18 @@ def on_session(case: Case) -> Deal:
     )
 
 
+def an_intent(
+    case: Case,
+    product_id: str,
+    **fields: object,
+) -> pb.CreatePaymentIntentResponse:
+    """Create an intent."""
+    request = intent_request(product_id, **fields)
+    made = case.answered(lambda case: case.payments.CreatePaymentIntent, request)
+    assert isinstance(made, pb.CreatePaymentIntentResponse)
+    return made
+
+
 def _pay(case: Case, user: str) -> None:
     (intent,) = _intents_of(case, user)
     case.account.press("pay", intent)
@@ -138,7 +150,7 @@ def saved_card(case: Case, *, card: str = "visa") -> tuple[str, str]:
     request = pb.SavePaymentMethodRequest(
         request_id=new_request_id(), user_id=user, stripe_payment_method_id=named
     )
-    case.payments.SavePaymentMethod(request)
+    case.answered(lambda case: case.payments.SavePaymentMethod, request)
     return user, named
 
 
@@ -178,7 +190,7 @@ def charge_user(case: Case) -> Deal:
 def _held_payment(case: Case) -> pb.CreatePaymentIntentResponse:
     """Make a payment whose money is held."""
     product = create_product(case.orders).id
-    made = create_intent(case.payments, product, capture_method=pb.CAPTURE_METHOD_MANUAL)
+    made = an_intent(case, product, capture_method=pb.CAPTURE_METHOD_MANUAL)
     case.account.press("pay", made.payment.stripe_payment_intent_id)
     asked = pb.GetPaymentRequest(payment_id=made.payment.id)
 
@@ -228,7 +240,7 @@ def _cancelled(case: Case, order_id: str) -> None:
 
 def cancel_payment(case: Case) -> Deal:
     """A payment that was not made is given up."""
-    made = create_intent(case.payments, create_product(case.orders).id)
+    made = an_intent(case, create_product(case.orders).id)
     intent = made.payment.stripe_payment_intent_id
     return Deal(
         method=lambda case: case.payments.CancelPayment,
@@ -259,7 +271,7 @@ def cancel_overdue(case: Case) -> Deal:
         stripe_payment_method_id=named,
         off_session=True,
     )
-    made = case.payments.CreatePaymentIntent(request)
+    made = case.answered(lambda case: case.payments.CreatePaymentIntent, request)
     assert made.payment.status == pb.PAYMENT_STATUS_REQUIRES_ACTION
     intent = made.payment.stripe_payment_intent_id
     return Deal(

@@ -14,7 +14,7 @@ from tests.support.stores import sqlite_url
 
 NAMES = [scenario.name for scenario in SCENARIOS]
 BY_ITSELF = [scenario.name for scenario in SCENARIOS if not scenario.by_caller]
-FAILS_AT_STRIPE = {"C2", "C3", "C4", "C5", "C10", "C12"}
+FAILS_AT_STRIPE = {"C2", "C3", "C4", "C5", "C10"}
 TELLS = {"C14", "C16", "W1", "W2", "W3", "W4"}
 
 # Which rows have no cell for which scenarios.

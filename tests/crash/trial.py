@@ -23,6 +23,7 @@ def run(
         case.start()
         deal = cell.scenario.make(case)
         case.account.wait_taken()
+        case.told.clear()
         way.play(Stage(case=case, deal=deal, scenario=cell.scenario))
         conclude(case, deal, cell)
 
