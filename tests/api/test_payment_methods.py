@@ -139,6 +139,10 @@ def test_method_that_is_no_card_is_saved_too(grpc_stub: PaymentsServiceStub, des
     debit = desk.methods(user)[0]
     assert (debit.type, debit.brand, debit.exp_month, debit.exp_year) == ("sepa_debit", "", 0, 0)
     assert len(debit.last4) == 4
+    with refused(Reason.PAYMENT_METHOD_NOT_REUSABLE) as refusal:
+        grpc_stub.ChargeUser(charge_request(user, payment_method_id=debit.id))
+    assert refusal.metadata == {"payment_method_type": "sepa_debit"}
+    assert desk.account.intents_of(user) == []
 
 
 # -- listing --------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from boxoffice_server.domain.payment import Reuse
 from boxoffice_server.domain.payment_method import (
     PaymentMethod,
     change_tags,
+    check_chargeable,
     check_usable,
     method_id,
     method_not_found,
@@ -79,8 +80,8 @@ class PaymentMethodMethods:
     ) -> PaymentMethod | None:
         """Find the saved method that a request names, which must be this user's.
 
-        None if it names none. Raises PAYMENT_METHOD_NOT_FOUND, and for `with_method` that one has
-        to be read first.
+        None if it names none. Raises PAYMENT_METHOD_NOT_FOUND and PAYMENT_METHOD_NOT_REUSABLE, and
+        for `with_method` that one has to be read first.
         """
         named = request.payment_method_id or request.stripe_payment_method_id
         if not named:
@@ -89,7 +90,9 @@ class PaymentMethodMethods:
         known = repo.methods.get(method_id(stripe_id) if stripe_id else named)
         if known is None and stripe_id:
             raise _UnknownMethodError(stripe_id)
-        return check_usable(known, user_id, named)
+        method = check_usable(known, user_id, named)
+        check_chargeable(method)
+        return method
 
     async def with_method(self, request: NamesMethod, call: Callable[[], Awaitable[R]]) -> R:
         """Make a call; once more after Stripe was asked for a method that was not known here.

@@ -6,6 +6,8 @@ from datetime import datetime
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.ids import Prefix, hashed_id
 
+CARD = "card"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodDetails:
@@ -117,6 +119,20 @@ def check_usable(method: PaymentMethod | None, user_id: str, named: str) -> Paym
     if method is None or method.user_id != user_id or method.detach_time is not None:
         raise method_not_found(named)
     return method
+
+
+def check_chargeable(method: PaymentMethod) -> None:
+    """Raise PAYMENT_METHOD_NOT_REUSABLE for a saved method that can't be charged by itself.
+
+    Cards alone are. A debit takes days and a mandate (https://docs.stripe.com/payments/sepa-debit),
+    which is not offered here.
+    """
+    if method.details.type != CARD:
+        raise BoxofficeError(
+            Reason.PAYMENT_METHOD_NOT_REUSABLE,
+            f"payment method {method.id} is a {method.details.type}, and only cards are charged",
+            metadata={"payment_method_type": method.details.type},
+        )
 
 
 def method_not_found(named: str) -> BoxofficeError:

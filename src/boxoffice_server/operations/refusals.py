@@ -32,7 +32,8 @@ def check_settled(repo: Repository, resource_id: str, *, but: str) -> None:
         raise BoxofficeError(
             Reason.IN_PROGRESS,
             f"what became of {others[0].key.operation} on {resource_id} is not known yet",
-            metadata={"request_id": others[0].key.request_id, "resource_id": resource_id},
+            # Not under which request id: that is its caller's own affair.
+            metadata={"operation": others[0].key.operation, "resource_id": resource_id},
             retry_after=timedelta(seconds=1),
         )
 

@@ -43,9 +43,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     "metadata":{"request_id":"…"}}`
     """
     ERROR_REASON_IN_PROGRESS: _ErrorReason.ValueType  # 5
-    """ABORTED. A call with the same request id is still running. Wait as RetryInfo says, then send
-    the same request again. Example: `{"reason":"IN_PROGRESS","domain":"boxoffice",
-    "metadata":{"request_id":"…"}}`
+    """ABORTED. A call with the same request id is still running, or what became of another operation
+    on the payment is not known yet; its name and the payment's are in the metadata then. Wait as
+    RetryInfo says, then send the same request again. Example: `{"reason":"IN_PROGRESS",
+    "domain":"boxoffice","metadata":{"request_id":"…"}}`
     """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 6
     """ABORTED. The resource has changed since the etag was read. Read it and decide again.
@@ -195,7 +196,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_PAYMENT_METHOD_NOT_REUSABLE: _ErrorReason.ValueType  # 61
     """INVALID_ARGUMENT. The payment method can't be saved for later payments, or not be used while the
-    customer is away: bancontact, giropay and ideal pay once, by redirect.
+    customer is away: bancontact, giropay and ideal pay once, by redirect; of saved methods only
+    cards are charged.
     Example: `{"reason":"PAYMENT_METHOD_NOT_REUSABLE","domain":"boxoffice",
     "metadata":{"payment_method_type":"ideal"}}`
     """
@@ -272,9 +274,10 @@ one. Example: `{"reason":"REQUEST_ID_REUSED","domain":"boxoffice",
 "metadata":{"request_id":"…"}}`
 """
 ERROR_REASON_IN_PROGRESS: ErrorReason.ValueType  # 5
-"""ABORTED. A call with the same request id is still running. Wait as RetryInfo says, then send
-the same request again. Example: `{"reason":"IN_PROGRESS","domain":"boxoffice",
-"metadata":{"request_id":"…"}}`
+"""ABORTED. A call with the same request id is still running, or what became of another operation
+on the payment is not known yet; its name and the payment's are in the metadata then. Wait as
+RetryInfo says, then send the same request again. Example: `{"reason":"IN_PROGRESS",
+"domain":"boxoffice","metadata":{"request_id":"…"}}`
 """
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 6
 """ABORTED. The resource has changed since the etag was read. Read it and decide again.
@@ -424,7 +427,8 @@ Example: `{"reason":"PAYMENT_METHOD_NOT_FOUND","domain":"boxoffice",
 """
 ERROR_REASON_PAYMENT_METHOD_NOT_REUSABLE: ErrorReason.ValueType  # 61
 """INVALID_ARGUMENT. The payment method can't be saved for later payments, or not be used while the
-customer is away: bancontact, giropay and ideal pay once, by redirect.
+customer is away: bancontact, giropay and ideal pay once, by redirect; of saved methods only
+cards are charged.
 Example: `{"reason":"PAYMENT_METHOD_NOT_REUSABLE","domain":"boxoffice",
 "metadata":{"payment_method_type":"ideal"}}`
 """
