@@ -180,4 +180,4 @@ def test_wrong_is_noticed(lab: Lab, wrong: Callable[[Sale], None]) -> None:
         case.books().check()
         wrong(sale)
         with pytest.raises(AssertionError, match=f"^{WRONGS[wrong]}"):
-            replace(case.books(), patience_seconds=0.1).check()
+            replace(case.books_now(), patience_seconds=0.1).check()

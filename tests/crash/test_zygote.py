@@ -21,13 +21,14 @@ from tests.support.zygote import ROOT, Zygote
 SESSION = """
 import sys
 from pathlib import Path
+from tests.crash.case import TIMINGS
 from tests.support.service import service_environment
 from tests.support.zygote import Zygote
 
 zygote = Zygote()
 zygote.wait_ready()
 environment = service_environment(sys.argv[1])
-service = zygote.start(environment, log=Path(sys.argv[2]), timings={**TIMINGS})
+service = zygote.start(environment, log=Path(sys.argv[2]), timings=TIMINGS)
 service.wait_serving()
 print(zygote.pid, service.pid, zygote.folder, flush=True)
 sys.stdin.read()
