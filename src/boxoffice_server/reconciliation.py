@@ -137,7 +137,7 @@ class Reconciliation:
             cause=await self._cause(payment, stripe_id),
             payment_id=payment.id,
             stripe_id=stripe_id,
-            ours=ours or "nothing of it",
+            ours=ours or f"no such {'refund' if isinstance(news, RefundNews) else 'dispute'}",
             theirs=f"{news.status} {news.amount.amount}",
         )
         return _Finding(

@@ -18,7 +18,6 @@ from boxoffice_server.domain.payment import (
     PaymentFact,
     PaymentFlow,
     PaymentSignal,
-    PaymentStatus,
 )
 from boxoffice_server.domain.refund import Dispute, DisputeNews, Refund, RefundNews
 from boxoffice_server.domain.task import Task, TaskState
@@ -34,12 +33,6 @@ _CHARGED = {
 }
 
 _UNPAID = {OrderStatus.CREATED, OrderStatus.FAILED}
-# While one of these holds, a customer who was asked for still has to come.
-_CUSTOMERS_TURN = {
-    PaymentStatus.REQUIRES_ACTION,
-    PaymentStatus.REQUIRES_CONFIRMATION,
-    PaymentStatus.REQUIRES_PAYMENT_METHOD,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +183,7 @@ class Settlement:
         asked = payment.amount.amount
         captured = payments.captured_amount(known, asked)
         deadline = None
-        if state.status in _CUSTOMERS_TURN:
+        if state.status in payments.CUSTOMERS_TURN:
             began = payments.authentication_time(known)
             deadline = None if began is None else began + self._limit
         return replace(

@@ -330,5 +330,14 @@ def change(
     )
 
 
+CUSTOMERS_TURN = frozenset(
+    {
+        PaymentStatus.REQUIRES_ACTION,
+        PaymentStatus.REQUIRES_CONFIRMATION,
+        PaymentStatus.REQUIRES_PAYMENT_METHOD,
+    }
+)
+"""Where it is the customer who has to do something."""
+
 ENDED = frozenset({PaymentStatus.COMPLETE, PaymentStatus.CANCELLED})
 """Where no customer can do anything any more."""

@@ -80,7 +80,7 @@ class PaymentRepository(Protocol):
         ...
 
     def overdue(self, now: datetime, *, limit: int) -> list[Payment]:
-        """List payments whose action deadline has passed; only those that wait have one."""
+        """List payments whose action deadline has passed while they wait for the customer."""
         ...
 
     def add_fact(self, payment_id: str, fact: PaymentFact) -> bool:

@@ -6,7 +6,7 @@ from functools import cache
 
 from sqlalchemy import ColumnElement, Connection, bindparam, select
 
-from boxoffice_server.domain.payment import Customer, Payment, PaymentFact
+from boxoffice_server.domain.payment import CUSTOMERS_TURN, Customer, Payment, PaymentFact
 from boxoffice_server.ports import PaymentFilter
 from boxoffice_server.storage.codecs import from_fact, to_fact
 from boxoffice_server.storage.payment_codecs import (
@@ -81,7 +81,9 @@ class SqlPayments:
         return [to_payment(row) for row in rows]
 
     def overdue(self, now: datetime, *, limit: int) -> list[Payment]:
-        query = select(payments).where(OVERDUE, payments.c.action_deadline <= to_microseconds(now))
+        waiting = payments.c.status.in_(sorted(CUSTOMERS_TURN))
+        due = payments.c.action_deadline <= to_microseconds(now)
+        query = select(payments).where(OVERDUE, waiting, due)
         query = query.order_by(payments.c.action_deadline).limit(limit)
         return [to_payment(row) for row in self._connection.execute(query).mappings()]
 
