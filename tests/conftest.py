@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -10,6 +11,11 @@ import pytest
 from boxoffice_server.storage import migrate
 from tests.support.postgres import PostgresServer
 from tests.support.stores import sqlite_url
+
+# Who starts the tests in the background may have Ctrl-C ignored, and so would have every program
+# that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
