@@ -348,10 +348,6 @@ class Operations:
         await self._stirred.wait()
         self._stirred.clear()
 
-    def stir(self) -> None:
-        """Have the janitor look at once."""
-        self._stirred.set()
-
     async def take_up_left(self) -> None:
         """Begin to go on with operations that nobody holds, a few at a time.
 
