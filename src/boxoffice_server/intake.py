@@ -274,7 +274,8 @@ class Intake:
         return NotificationState.APPLIED
 
     def tell(self, delivered: Delivered) -> None:
-        """Tell the log of a notification, and of what a person should look at."""
+        """Tell of a notification that was committed: the janitor and the log, and so people."""
+        self._operations.stir()
         kept = delivered.notification
         self._log.info(
             "notification",

@@ -74,6 +74,8 @@ class Operations:
         self._log = structlog.get_logger(part="operations")
         self._own = OwnTasks(self._tell_unheard)
         self._stirred = asyncio.Event()
+        # Set inside transactions, which may run in other threads.
+        self._scheduled = False
         # What this process is at work on, and how many calls are just about to be.
         self._running: set[OperationKey] = set()
         self._starting: Counter[OperationKey] = Counter()
@@ -208,9 +210,12 @@ class Operations:
         return mine
 
     def schedule(self, repo: Repository, operation: Operation) -> bool:
-        """Record an operation of the service's own, for the janitor; False if it was before."""
-        self._stirred.set()
+        """Record an operation of the service's own, for the janitor; False if it was before.
+
+        Whoever owns the transaction calls `stir` once it is committed.
+        """
         is_new = repo.operations.insert(operation)
+        self._scheduled = self._scheduled or is_new
         reach(FailPoint.RECORDING, operation.key.operation)
         return is_new
 
@@ -343,8 +348,14 @@ class Operations:
 
     # -- what was left ----------------------------------------------------------------------------
 
+    def stir(self) -> None:
+        """Have the janitor look at once, if anything was scheduled."""
+        if self._scheduled:
+            self._scheduled = False
+            self._stirred.set()
+
     async def stirred(self) -> None:
-        """Wait until an operation was scheduled."""
+        """Wait until an operation was scheduled, and that is committed."""
         await self._stirred.wait()
         self._stirred.clear()
 
