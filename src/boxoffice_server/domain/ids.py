@@ -24,6 +24,12 @@ class Prefix(StrEnum):
     PAYMENT_METHOD = "pmt"
     REFUND = "rfd"
     DISPUTE = "dsp"
+    SUBSCRIPTION_PRODUCT = "spr"
+    LINEAGE = "lin"
+    ENTITLEMENT = "ent"
+    FACT = "fct"
+    LINK = "lnk"
+    GRANT = "grt"
 
 
 def new_id(prefix: Prefix, now: datetime) -> str:
