@@ -1,0 +1,100 @@
+"""Which event may follow which status (vendor-mapping §5).
+
+`lifecycle` asks before it changes anything, and the tests hold every story to the same table.
+"""
+
+from enum import StrEnum
+from typing import assert_never
+
+from boxoffice_server.domain.subscription import (
+    EntitlementStatus,
+    StatusCategory,
+    SubscriptionEventType,
+)
+
+
+class Verdict(StrEnum):
+    """What an event does to a status.
+
+    MOVES: the status is read anew. STAYS: the event is told and the status remains. ILLEGAL: it can
+    never follow this status.
+    """
+
+    MOVES = "moves"
+    STAYS = "stays"
+    ILLEGAL = "illegal"
+
+
+# The later one prevails over the earlier ones, within one period.
+_LOSSES = (
+    EntitlementStatus.REVOKED,
+    EntitlementStatus.REFUNDED,
+    EntitlementStatus.REFUNDED_FOR_ISSUE,
+    EntitlementStatus.SWITCHED_PRODUCT,
+)
+
+
+def loss_prevails(terminal: EntitlementStatus | None, loss: EntitlementStatus) -> bool:
+    """Tell whether a loss is what counts from now on, over how it had ended before."""
+    if terminal is None or terminal not in _LOSSES:
+        return True
+    return _LOSSES.index(loss) >= _LOSSES.index(terminal)
+
+
+def verdict(status: EntitlementStatus | None, event: SubscriptionEventType) -> Verdict:
+    """Tell what an event does to a status; None is a product of which nothing is known."""
+    match event:
+        case (
+            SubscriptionEventType.STARTED
+            | SubscriptionEventType.STARTED_WITH_FREE_TRIAL
+            | SubscriptionEventType.STARTED_WITH_INTRODUCTORY_PRICING
+            | SubscriptionEventType.STARTED_WITH_PROMOTION
+        ):
+            return Verdict.MOVES if status is None else Verdict.ILLEGAL
+        case (
+            SubscriptionEventType.RENEWED
+            | SubscriptionEventType.RENEWED_WITH_FREE_TRIAL
+            | SubscriptionEventType.RENEWED_WITH_INTRODUCTORY_PRICING
+            | SubscriptionEventType.RENEWED_WITH_PROMOTION
+        ):
+            return Verdict.MOVES
+        case (
+            SubscriptionEventType.RENEWAL_DISABLED
+            | SubscriptionEventType.RENEWAL_ENABLED
+            | SubscriptionEventType.SWITCHING_PRODUCT
+            | SubscriptionEventType.PRICE_CHANGE_CONFIRMATION_REQUESTED
+        ):
+            return _toggle(status)
+        case SubscriptionEventType.GRACE_PERIOD_STARTED:
+            if status is EntitlementStatus.IN_BILLING_RETRY:
+                return Verdict.ILLEGAL
+            return Verdict.STAYS if _is_lost(status) else Verdict.MOVES
+        case SubscriptionEventType.SWITCHED_PRODUCT:
+            if status is None:
+                return Verdict.ILLEGAL
+            return Verdict.STAYS if _is_lost(status) else Verdict.MOVES
+        case (
+            SubscriptionEventType.BILLING_RETRY_STARTED
+            | SubscriptionEventType.EXPIRED_VOLUNTARILY
+            | SubscriptionEventType.EXPIRED_FROM_BILLING
+            | SubscriptionEventType.FAILED_TO_CONFIRM_PRICE_CHANGE
+        ):
+            return Verdict.STAYS if _is_lost(status) else Verdict.MOVES
+        case (
+            SubscriptionEventType.REVOKED
+            | SubscriptionEventType.REFUNDED
+            | SubscriptionEventType.REFUNDED_FOR_ISSUE
+        ):
+            prevails = loss_prevails(status, EntitlementStatus(event.value))
+            return Verdict.MOVES if prevails else Verdict.STAYS
+        case _:
+            assert_never(event)
+
+
+def _toggle(status: EntitlementStatus | None) -> Verdict:
+    stays = status is EntitlementStatus.IN_BILLING_RETRY or _is_lost(status)
+    return Verdict.STAYS if stays else Verdict.MOVES
+
+
+def _is_lost(status: EntitlementStatus | None) -> bool:
+    return status is not None and status.category is StatusCategory.LOST
