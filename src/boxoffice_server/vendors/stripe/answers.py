@@ -13,8 +13,8 @@ from boxoffice_server.domain.payment import (
     PaymentSignal,
 )
 from boxoffice_server.ports import ChargeAnswer, IntentAnswer, SourceAnswer
+from boxoffice_server.vendors.json_object import JsonObject
 from boxoffice_server.vendors.stripe import metadata as keys
-from boxoffice_server.vendors.stripe.json_object import JsonObject
 from boxoffice_server.vendors.stripe.sayings import (
     Saying,
     charge_says,

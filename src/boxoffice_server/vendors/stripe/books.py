@@ -18,10 +18,10 @@ from boxoffice_server.domain.notification import VerifiedNotification
 from boxoffice_server.domain.payment import derive_state
 from boxoffice_server.domain.refund import DisputeNews, RefundNews
 from boxoffice_server.ports import BookEntry
+from boxoffice_server.vendors.json_object import JsonObject, MalformedObjectError
 from boxoffice_server.vendors.stripe import metadata as keys
 from boxoffice_server.vendors.stripe.answers import book_intent_answer, charge_answer
 from boxoffice_server.vendors.stripe.client import Listing, StripeConnection, page_after
-from boxoffice_server.vendors.stripe.json_object import JsonObject, MalformedObjectError
 from boxoffice_server.vendors.stripe.news import dispute_news, gives_money_back, refund_news
 from boxoffice_server.vendors.stripe.notifications import HANDLED_TYPES, read_event
 

@@ -17,9 +17,9 @@ import stripe
 import structlog
 
 from boxoffice_server.domain.errors import BoxofficeError
+from boxoffice_server.vendors.json_object import JsonObject, MalformedObjectError
 from boxoffice_server.vendors.stripe import refusals
 from boxoffice_server.vendors.stripe.http_client import StripeHttpClient
-from boxoffice_server.vendors.stripe.json_object import JsonObject, MalformedObjectError
 from boxoffice_server.vendors.stripe.refusals import Outcome
 
 T = TypeVar("T")

@@ -23,6 +23,7 @@ from boxoffice_server.ports import (
     IntentRequest,
     SourceAnswer,
 )
+from boxoffice_server.vendors.json_object import JsonObject
 from boxoffice_server.vendors.stripe import metadata as keys
 from boxoffice_server.vendors.stripe.answers import (
     charge_answer,
@@ -31,7 +32,6 @@ from boxoffice_server.vendors.stripe.answers import (
     source_answer,
 )
 from boxoffice_server.vendors.stripe.client import Call, Listing, StripeConnection, page_after
-from boxoffice_server.vendors.stripe.json_object import JsonObject
 from boxoffice_server.vendors.stripe.news import refund_news
 from boxoffice_server.vendors.stripe.refusals import fault_of
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import aiohttp
 from stripe import AIOHTTPClient, APIConnectionError
 
-from boxoffice_server.vendors.stripe.json_object import MalformedObjectError, parse_object
+from boxoffice_server.vendors.json_object import MalformedObjectError, parse_object
 
 # What aiohttp raises before the first byte of a request has left.
 _BEFORE_SENDING = (

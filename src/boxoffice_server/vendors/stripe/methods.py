@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from boxoffice_server.domain.payment_method import MethodNews
 from boxoffice_server.ports import SetupAnswer, SetupRequest
+from boxoffice_server.vendors.json_object import JsonObject
 from boxoffice_server.vendors.stripe import metadata as keys
 from boxoffice_server.vendors.stripe.client import Call, StripeConnection
-from boxoffice_server.vendors.stripe.json_object import JsonObject
 from boxoffice_server.vendors.stripe.news import detached_news, method_news
 
 

@@ -15,8 +15,8 @@ from boxoffice_server.domain.refund import (
     RefundReason,
     RefundStatus,
 )
+from boxoffice_server.vendors.json_object import JsonObject, MalformedObjectError
 from boxoffice_server.vendors.stripe import metadata as keys
-from boxoffice_server.vendors.stripe.json_object import JsonObject, MalformedObjectError
 
 # https://docs.stripe.com/api/refunds/object#refund_object-status
 _REFUND_STATUSES: Final = {

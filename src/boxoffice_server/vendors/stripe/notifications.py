@@ -21,12 +21,12 @@ from boxoffice_server.domain.notification import (
 from boxoffice_server.domain.payment import FactOrigin, PaymentFact, PaymentSignal
 from boxoffice_server.domain.payment_method import MethodNews
 from boxoffice_server.domain.refund import DisputeNews, RefundNews
-from boxoffice_server.vendors.stripe import metadata as keys
-from boxoffice_server.vendors.stripe.json_object import (
+from boxoffice_server.vendors.json_object import (
     JsonObject,
     MalformedObjectError,
     parse_object,
 )
+from boxoffice_server.vendors.stripe import metadata as keys
 from boxoffice_server.vendors.stripe.news import (
     detached_news,
     dispute_news,

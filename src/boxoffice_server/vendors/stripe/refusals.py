@@ -14,8 +14,8 @@ import stripe
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.ports import KeySpentError
+from boxoffice_server.vendors.json_object import JsonObject
 from boxoffice_server.vendors.stripe.http_client import never_sent
-from boxoffice_server.vendors.stripe.json_object import JsonObject
 
 _SECRET = re.compile(r"\b(?:[a-z]{2,5}_(?:live|test)_|whsec_)[\w*]+|(?<=_secret_)\w+")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from boxoffice_server.domain.payment import PaymentFailure, PaymentSignal
-from boxoffice_server.vendors.stripe.json_object import JsonObject, MalformedObjectError
+from boxoffice_server.vendors.json_object import JsonObject, MalformedObjectError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

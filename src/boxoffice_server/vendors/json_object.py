@@ -1,23 +1,25 @@
-"""Stripe's JSON objects, read field by field with the type that each field must have.
+"""Vendors' JSON objects, read field by field with the type that each field must have.
 
-The objects are read as they came, not through the SDK's classes: an event of an API version that
-this release doesn't know still says what we need, and unknown fields are none of our business.
+The objects are read as they came, not through a vendor's classes: what a release of theirs that
+this one doesn't know has signed or sent still says what we need, and unknown fields are none of our
+business.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from boxoffice_server.domain.money import Money, is_currency_code
 
 # Stripe's ids have at most 255 characters (https://docs.stripe.com/upgrades, "Object IDs").
 _MOST_ID = 255
 _MOST_INTEGER = 1 << 63
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MalformedObjectError(Exception):
-    """An object is not what Stripe says it is. The message names the field and shows no value."""
+    """An object is not what its vendor says. The message names the field and shows no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,10 @@ class JsonObject:
             raise MalformedObjectError(f"{name} is no boolean")
         return flag
 
+    def flag_if_any(self, name: str) -> bool | None:
+        """Read a boolean; None where the field is absent or null."""
+        return None if self._value(name) is None else self.flag(name)
+
     def time(self, name: str) -> datetime:
         """Read a time: whole seconds since 1970."""
         seconds = self.integer(name)
@@ -85,6 +91,22 @@ class JsonObject:
             return datetime.fromtimestamp(seconds, UTC)
         except (ValueError, OverflowError, OSError) as error:
             raise MalformedObjectError(f"{name} is no time") from error
+
+    def milliseconds_if_any(self, name: str) -> datetime | None:
+        """Read a time: whole milliseconds since 1970; None where the field is absent or null."""
+        if self._value(name) is None:
+            return None
+        try:
+            return _BEGINNING + timedelta(milliseconds=self.integer(name))
+        except OverflowError as error:
+            raise MalformedObjectError(f"{name} is no time") from error
+
+    def milliseconds(self, name: str) -> datetime:
+        """Read a time: whole milliseconds since 1970."""
+        time = self.milliseconds_if_any(name)
+        if time is None:
+            raise MalformedObjectError(f"{name} is no time")
+        return time
 
     def child(self, name: str) -> "JsonObject":
         """Read an object inside this one; an empty one where the field is absent or null."""
