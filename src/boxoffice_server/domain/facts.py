@@ -25,7 +25,9 @@ class SubscriptionFact:
     for what was read, the transaction's id and the time of its signature). `type` is the vendor's
     word for it. `sign_time` is the vendor's order key, `record_time` the business time at which it
     was first kept. `account_token` is the UUID that the app passed with the purchase; empty where
-    there is none. `payload` is the verified content as JSON, for the vendor's reader alone.
+    there is none, and `token_time` is when it was. `previous_lineage` is the vendor's id of the
+    lineage that this one goes on from, where the vendor says so. `payload` is the verified content
+    as JSON, for the vendor's reader alone.
     """
 
     lineage: LineageKey
@@ -37,6 +39,7 @@ class SubscriptionFact:
     notification_id: str = ""
     account_token: str = ""
     token_time: datetime | None = None
+    previous_lineage: str = ""
     payload: bytes
 
     @property
