@@ -158,6 +158,8 @@ RECORD = LogRecord(
     status="paid",
     create_time=datetime(2026, 11, 21, 12, tzinfo=UTC),
     payload=b"",
+    scope="appStore/sandbox",
+    subscription_group="premium",
 )
 EVERYTHING = LogFilter(kind=RecordKind.ORDER)
 
@@ -176,6 +178,10 @@ EVERYTHING = LogFilter(kind=RecordKind.ORDER)
         (replace(EVERYTHING, statuses=frozenset({"created", "paid"})), True),
         (replace(EVERYTHING, statuses=frozenset({"created"})), False),
         (replace(EVERYTHING, user_id="user-1", product_id="prd_2"), False),
+        (replace(EVERYTHING, scopes=frozenset({"manual/sandbox", "appStore/sandbox"})), True),
+        (replace(EVERYTHING, scopes=frozenset({"appStore/production"})), False),
+        (replace(EVERYTHING, subscription_groups=frozenset({"basic", "premium"})), True),
+        (replace(EVERYTHING, subscription_groups=frozenset({"basic"})), False),
     ],
 )
 def test_a_record_is_wanted_where_every_field_agrees(wanted: LogFilter, *, matches: bool) -> None:

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from boxoffice_server.domain.order import Order, OrderEvent, change
 from boxoffice_server.domain.stream import LogRecord
 from boxoffice_server.ports import Repository
-from boxoffice_server.storage.log import UnnumberedLog, _keys
+from boxoffice_server.storage.log import UnnumberedLog
+from boxoffice_server.storage.log_keys import keys_of
 from boxoffice_server.storage.orders import SqlOrders
 from boxoffice_server.storage.postgres import _engine
 from boxoffice_server.storage.repository import SqlRepository
@@ -67,7 +68,7 @@ class Transaction:
         """Inserts an event under an id that was taken before."""
 
         def body(connection: Connection) -> None:
-            values = {**_keys(event), "payload": b"", "append_id": append_id}
+            values = {**keys_of(event), "payload": b"", "append_id": append_id}
             self._repo(connection).log._append(values)
 
         await self._connection.run_sync(body)

@@ -13,6 +13,7 @@ from boxoffice_server.domain.order import OrderEvent
 from boxoffice_server.domain.payment import PaymentEvent
 from boxoffice_server.domain.product import Product
 from boxoffice_server.domain.stream import LogRecord, Token, TokenKind
+from boxoffice_server.domain.subscription import EntitlementChange, SubscriptionEvent
 from boxoffice_server.ports import LogEvent, Repository, Store
 from boxoffice_server.storage import Encode, create_store, migrate
 
@@ -32,6 +33,11 @@ def plain_encode(event: LogEvent) -> bytes:
             return f"{payment.id} {payment.version} {payment.state.status}".encode()
         case Product():
             return f"{event.id} {event.version}".encode()
+        case SubscriptionEvent():
+            return f"{event.id} {event.type}".encode()
+        case EntitlementChange():
+            entitlement = event.entitlement
+            return f"{entitlement.id} {entitlement.version} {entitlement.now.status}".encode()
         case _:
             assert_never(event)
 

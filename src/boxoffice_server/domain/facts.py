@@ -27,7 +27,8 @@ class SubscriptionFact:
     was first kept. `account_token` is the UUID that the app passed with the purchase; empty where
     there is none, and `token_time` is when it was. `previous_lineage` is the vendor's id of the
     lineage that this one goes on from, where the vendor says so. `payload` is the verified content
-    as JSON, for the vendor's reader alone.
+    as JSON, for the vendor's reader alone. `vendor_product_id` is the product that it speaks of: by
+    it the lineages are found that wait for a product to be known.
     """
 
     lineage: LineageKey
@@ -40,6 +41,7 @@ class SubscriptionFact:
     account_token: str = ""
     token_time: datetime | None = None
     previous_lineage: str = ""
+    vendor_product_id: str = ""
     payload: bytes
 
     @property

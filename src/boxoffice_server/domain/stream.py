@@ -111,7 +111,14 @@ class RecordKind(StrEnum):
     ORDER = "order"
     PAYMENT = "payment"
     PRODUCT = "product"
+    SUBSCRIPTION_EVENT = "subscription_event"
+    ENTITLEMENT = "entitlement"
     CLOCK = "clock"
+
+
+def scope(source: str, environment: str) -> str:
+    """Name where a subscription was bought, as records of the log and filters have it."""
+    return f"{source}/{environment}"
 
 
 class LogRecord(NamedTuple):
@@ -121,7 +128,8 @@ class LogRecord(NamedTuple):
     long to make.
 
     `group` is the same for all records of one transaction, which stand next to each other.
-    `payload` is the event as callers get it, serialised.
+    `payload` is the event as callers get it, serialised. `scope` and `subscription_group` are empty
+    where the record tells of no subscription.
     """
 
     position: int
@@ -134,6 +142,8 @@ class LogRecord(NamedTuple):
     status: str
     create_time: datetime
     payload: bytes
+    scope: str = ""
+    subscription_group: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +155,8 @@ class LogFilter:
     user_id: str = ""
     product_id: str = ""
     statuses: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    subscription_groups: frozenset[str] = frozenset()
 
     def matches(self, record: LogRecord) -> bool:
         """Tell whether the reader wants this record."""
@@ -154,6 +166,11 @@ class LogFilter:
             and self.user_id in ("", record.user_id)
             and self.product_id in ("", record.product_id)
             and (not self.statuses or record.status in self.statuses)
+            and (not self.scopes or record.scope in self.scopes)
+            and (
+                not self.subscription_groups
+                or record.subscription_group in self.subscription_groups
+            )
         )
 
 

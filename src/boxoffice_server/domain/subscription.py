@@ -229,7 +229,8 @@ class Band:
     `access_until` is when access ends, or ended: leeway and grace are in it, so callers compare it
     and not `expire_time`. `event_type` and `fact_id` tell what put it there; an empty `fact_id`
     means the clock, and no event type means that nothing was told: the vendor is silent, or the
-    facts before it are missing.
+    facts before it are missing. `notification_id` names the notification that brought the fact,
+    `new_product_id` our record of the product that follows; both are empty where there is none.
     """
 
     from_time: datetime
@@ -237,10 +238,12 @@ class Band:
     status: EntitlementStatus
     expire_time: datetime
     access_until: datetime
+    new_product_id: str = ""
     new_vendor_product_id: str = ""
     event_type: SubscriptionEventType | None = None
     event_id: str = ""
     fact_id: str = ""
+    notification_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,3 +277,20 @@ class Entitlement:
                 break
             current = band
         return current
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntitlementChange:
+    """That an entitlement became what it is in this version, as the log tells it.
+
+    `removed`: facts that came later say that it never was; a version of its own tells that.
+    """
+
+    entitlement: Entitlement
+    create_time: datetime
+    removed: bool = False
+
+    @property
+    def id(self) -> str:
+        """Tell the id of this change: one for each version."""
+        return hashed_id(Prefix.EVENT, self.entitlement.id, str(self.entitlement.version))

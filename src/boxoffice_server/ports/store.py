@@ -22,6 +22,7 @@ from boxoffice_server.domain.refund import (
     Refund,
 )
 from boxoffice_server.domain.stream import Frame, LogBounds, LogFilter, LogRecord, Start, Token
+from boxoffice_server.domain.subscription import EntitlementChange, SubscriptionEvent
 from boxoffice_server.domain.task import Task
 from boxoffice_server.ports.filters import (
     DisputeFilter,
@@ -34,6 +35,7 @@ from boxoffice_server.ports.filters import (
     RefundFilter,
     TaskFilter,
 )
+from boxoffice_server.ports.subscriptions import SubscriptionRepositories
 
 T = TypeVar("T")
 
@@ -237,7 +239,7 @@ class OperationRepository(Protocol):
         ...
 
 
-LogEvent = OrderEvent | PaymentEvent | Product
+LogEvent = OrderEvent | PaymentEvent | Product | SubscriptionEvent | EntitlementChange
 """What the log tells."""
 
 
@@ -310,7 +312,7 @@ class LogRepository(Protocol):
         ...
 
 
-class Repository(Protocol):
+class Repository(SubscriptionRepositories, Protocol):
     """Everything the store keeps, as seen by one transaction. Never used outside of it."""
 
     @property

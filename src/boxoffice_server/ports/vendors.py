@@ -264,3 +264,16 @@ class NotificationSource(Protocol):
         None for every other notification, and always where the key is not a sandbox's.
         """
         ...
+
+
+class SubscriptionVendor(Protocol):
+    """What is known of a source of subscriptions without asking it. Pure."""
+
+    @property
+    def rules(self) -> ClockRules:
+        """What the passing of time does to its subscriptions."""
+        ...
+
+    def signals(self, fact: SubscriptionFact) -> list[Signal]:
+        """Tell what one of its facts says."""
+        ...

@@ -11,15 +11,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, assert_never
+from typing import Any
 
 from sqlalchemy import Connection, Integer, Select, bindparam, delete, func, select, update
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
-from boxoffice_server.domain.ids import Prefix, hashed_id, new_id
-from boxoffice_server.domain.order import OrderEvent
-from boxoffice_server.domain.payment import PaymentEvent
-from boxoffice_server.domain.product import Product
+from boxoffice_server.domain.ids import Prefix, new_id
 from boxoffice_server.domain.stream import (
     LogBounds,
     LogFilter,
@@ -31,6 +28,7 @@ from boxoffice_server.domain.stream import (
 )
 from boxoffice_server.ports import LogEvent
 from boxoffice_server.storage.codecs import Values
+from boxoffice_server.storage.log_keys import keys_of
 from boxoffice_server.storage.rows import Statement, insert_if_absent, insert_unless_there
 from boxoffice_server.storage.tables import business_clock, log, log_meta
 from boxoffice_server.storage.times import from_microseconds, to_microseconds
@@ -57,6 +55,8 @@ _RECORD = (
     log.c.status,
     log.c.create_time,
     log.c.payload,
+    log.c.scope,
+    log.c.subscription_group,
 )
 
 
@@ -93,7 +93,7 @@ class SqlLog(ABC):
         """Answer the token's number of an event that is there already."""
 
     def append(self, event: LogEvent) -> Token:
-        return self._append({**_keys(event), "payload": self._encode(event)})
+        return self._append({**keys_of(event), "payload": self._encode(event)})
 
     def append_clock(self, offset_seconds: int, now: datetime) -> Token:
         self._connection.execute(update(business_clock).values(offset_seconds=offset_seconds))
@@ -107,6 +107,8 @@ class SqlLog(ABC):
                 "status": "",
                 "create_time": to_microseconds(now),
                 "payload": str(offset_seconds).encode(),
+                "scope": "",
+                "subscription_group": "",
             }
         )
 
@@ -296,46 +298,8 @@ def _append(dialect: str, written: tuple[str, ...]) -> Statement:
     )
 
 
-def _keys(event: LogEvent) -> Values:
-    match event:
-        case OrderEvent():
-            order = event.order
-            return {
-                "event_id": event.id,
-                "kind": RecordKind.ORDER.value,
-                "subject_id": order.id,
-                "user_id": order.user_id,
-                "product_id": order.product.id,
-                "status": order.status.value,
-                "create_time": to_microseconds(event.create_time),
-            }
-        case PaymentEvent():
-            payment = event.payment
-            return {
-                "event_id": event.id,
-                "kind": RecordKind.PAYMENT.value,
-                "subject_id": payment.id,
-                "user_id": payment.user_id,
-                "product_id": "",
-                "status": payment.state.status.value,
-                "create_time": to_microseconds(event.create_time),
-            }
-        case Product():
-            return {
-                "event_id": hashed_id(Prefix.EVENT, event.id, str(event.version)),
-                "kind": RecordKind.PRODUCT.value,
-                "subject_id": event.id,
-                "user_id": "",
-                "product_id": event.id,
-                "status": "",
-                "create_time": to_microseconds(event.update_time),
-            }
-        case _:
-            assert_never(event)
-
-
 def _record(row: Sequence[Any]) -> LogRecord:
-    position, group, event_id, kind, subject_id, user_id, product_id, status, time, payload = row
+    position, group, event_id, kind, subject_id, user_id, product_id, status, time, *rest = row
     return LogRecord(
         position,
         group,
@@ -346,7 +310,7 @@ def _record(row: Sequence[Any]) -> LogRecord:
         product_id,
         status,
         from_microseconds(time),
-        payload,
+        *rest,
     )
 
 
@@ -360,6 +324,11 @@ def _matching(query: Select[Any], wanted: LogFilter) -> Select[Any]:
         query = query.where(log.c.product_id == wanted.product_id)
     if wanted.statuses:
         query = query.where(log.c.status.in_(sorted(wanted.statuses)))
+    if wanted.scopes:
+        query = query.where(log.c.scope.in_(sorted(wanted.scopes)))
+    if wanted.subscription_groups:
+        groups = sorted(wanted.subscription_groups)
+        query = query.where(log.c.subscription_group.in_(groups))
     return query
 
 

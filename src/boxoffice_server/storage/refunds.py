@@ -5,7 +5,7 @@ Their ids may be hashes, so their lists are ordered by when they were made.
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, select, tuple_
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, select
 
 from boxoffice_server.domain.payment_method import PaymentMethod
 from boxoffice_server.domain.refund import Dispute, Refund
@@ -18,7 +18,13 @@ from boxoffice_server.storage.payment_codecs import (
     to_method,
     to_refund,
 )
-from boxoffice_server.storage.rows import insert_if_absent, insert_row, one_row, update_row
+from boxoffice_server.storage.rows import (
+    insert_if_absent,
+    insert_row,
+    latest_first,
+    one_row,
+    update_row,
+)
 from boxoffice_server.storage.tables import disputes, payment_methods, refunds
 from boxoffice_server.storage.times import to_microseconds
 
@@ -139,9 +145,11 @@ def _latest_first(
     before_id: str,
     limit: int,
 ) -> Sequence[RowMapping]:
-    query = select(table).where(*conditions)
-    if before_id:
-        place = select(table.c.create_time).where(table.c.id == before_id).scalar_subquery()
-        query = query.where(tuple_(table.c.create_time, table.c.id) < tuple_(place, before_id))
-    query = query.order_by(table.c.create_time.desc(), table.c.id.desc()).limit(limit)
-    return connection.execute(query).mappings().all()
+    return latest_first(
+        connection,
+        select(table).where(*conditions),
+        time=table.c.create_time,
+        key=table.c.id,
+        before=before_id,
+        limit=limit,
+    )

@@ -2,12 +2,21 @@
 
 from sqlalchemy import Connection
 
+from boxoffice_server.storage.entitlements import SqlEntitlements, SqlSubscriptionEvents
 from boxoffice_server.storage.log import SqlLog
 from boxoffice_server.storage.orders import SqlOrders
 from boxoffice_server.storage.payments import SqlCustomers, SqlPayments
 from boxoffice_server.storage.products import SqlProducts
 from boxoffice_server.storage.refunds import SqlDisputes, SqlPaymentMethods, SqlRefunds
 from boxoffice_server.storage.requests import SqlNotifications, SqlOperations
+from boxoffice_server.storage.subscriptions import (
+    SqlAccountTokens,
+    SqlGrants,
+    SqlLineages,
+    SqlLinks,
+    SqlSubscriptionFacts,
+    SqlSubscriptionProducts,
+)
 from boxoffice_server.storage.tasks import SqlTasks
 
 
@@ -25,4 +34,12 @@ class SqlRepository:
         self.tasks = SqlTasks(connection)
         self.notifications = SqlNotifications(connection)
         self.operations = SqlOperations(connection)
+        self.subscription_products = SqlSubscriptionProducts(connection)
+        self.subscription_facts = SqlSubscriptionFacts(connection)
+        self.lineages = SqlLineages(connection)
+        self.links = SqlLinks(connection)
+        self.account_tokens = SqlAccountTokens(connection)
+        self.subscription_events = SqlSubscriptionEvents(connection)
+        self.entitlements = SqlEntitlements(connection)
+        self.grants = SqlGrants(connection)
         self.log = log

@@ -20,6 +20,7 @@ from sqlalchemy import (
     bindparam,
     insert,
     select,
+    tuple_,
     update,
 )
 
@@ -183,6 +184,26 @@ def _select(
     if lock:
         query = query.with_for_update(key_share=True)
     return Statement(dialect, query, answers=tuple(table.c))
+
+
+def latest_first(
+    connection: Connection,
+    query: Select[Any],
+    *,
+    time: Column[int],
+    key: Column[str],
+    before: str,
+    limit: int,
+) -> Sequence[RowMapping]:
+    """Find one page of rows, from the latest time down, those after `before` unless it is empty.
+
+    Rows of one time are told apart by their keys, which need not rise with it.
+    """
+    if before:
+        place = select(time).where(key == before).scalar_subquery()
+        query = query.where(tuple_(time, key) < tuple_(place, before))
+    query = query.order_by(time.desc(), key.desc()).limit(limit)
+    return connection.execute(query).mappings().all()
 
 
 def newest_first(

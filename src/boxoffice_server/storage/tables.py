@@ -1,7 +1,8 @@
 """The tables, the same on SQLite and PostgreSQL.
 
 Times are integers (times.py). Lists and objects that nothing searches are JSON text. Tags are kept
-twice: in their order on the row, and one by one where they are searched.
+twice: in their order on the row, and one by one where they are searched. Those of subscriptions
+are in subscription_tables.py.
 """
 
 from typing import Any
@@ -15,20 +16,19 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
-    Text,
     TextClause,
     UniqueConstraint,
     Uuid,
     text,
 )
 
-# PostgreSQL would else compare by the rules of the database's language, slowly and otherwise than
-# SQLite.
-_Text = Text().with_variant(Text(collation="C"), "postgresql")
+# Those of subscriptions are imported for what they add to the metadata.
+from boxoffice_server.storage import columns, subscription_tables  # noqa: F401
 
-_Time = BigInteger()
+metadata = columns.metadata
+_Text = columns.Text
+_Time = columns.Time
 
 # SQLite numbers the rows of a table by itself only where the key is an INTEGER.
 _RowNumber = BigInteger().with_variant(Integer(), "sqlite")
@@ -39,16 +39,6 @@ UNNUMBERED = text("position IS NULL")
 NUMBERED = text("position IS NOT NULL")
 UNSETTLED = text("NOT settled AND answer IS NULL")
 OVERDUE = text("action_deadline IS NOT NULL")
-
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    }
-)
 
 products = Table(
     "products",
@@ -333,6 +323,9 @@ log = Table(
     Column("status", _Text, nullable=False),
     Column("create_time", _Time, nullable=False),
     Column("payload", LargeBinary, nullable=False),
+    # Empty where the record tells of no subscription.
+    Column("scope", _Text, nullable=False),
+    Column("subscription_group", _Text, nullable=False),
     sqlite_autoincrement=True,
 )
 

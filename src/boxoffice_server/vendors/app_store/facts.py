@@ -151,6 +151,7 @@ def _fact(
         account_token=transaction.account_token if transaction else "",
         token_time=_token_time(transaction),
         previous_lineage=transaction.previous_lineage if transaction else "",
+        vendor_product_id=transaction.period.product if transaction else "",
         payload=json.dumps(
             {
                 "type": type_,
