@@ -63,6 +63,7 @@ from boxoffice_server.ports.vendors import (
     SetupAnswer,
     SetupRequest,
     SourceAnswer,
+    SubscriptionVendor,
     VendorBooks,
 )
 
@@ -115,6 +116,7 @@ __all__ = [
     "SubscriptionProductFilter",
     "SubscriptionProductRepository",
     "SubscriptionRepositories",
+    "SubscriptionVendor",
     "TaskFilter",
     "TaskRepository",
     "VendorBooks",

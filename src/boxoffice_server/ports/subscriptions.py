@@ -109,6 +109,13 @@ class SubscriptionProductRepository(Protocol):
         """
         ...
 
+    def hold_vendor(self, source: SubscriptionSource, app: str, vendor_product_id: str) -> None:
+        """Lock a vendor's product, which may not be known yet, to the end of the transaction.
+
+        Held by who makes it known and by who parks facts for it, so that neither misses the other.
+        """
+        ...
+
     def tiers(self, groups: Collection[str]) -> dict[str, dict[str, int | None]]:
         """Tell the tiers of these groups with their ranks; a group without products is left out."""
         ...

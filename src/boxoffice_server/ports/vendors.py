@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from boxoffice_server.domain.errors import BoxofficeError
+from boxoffice_server.domain.facts import SubscriptionFact
 from boxoffice_server.domain.money import Money
 from boxoffice_server.domain.notification import (
     Notification,
@@ -26,6 +27,7 @@ from boxoffice_server.domain.refund import (
     Refund,
     RefundNews,
 )
+from boxoffice_server.domain.signals import ClockRules, Signal
 
 
 class KeySpentError(BoxofficeError):

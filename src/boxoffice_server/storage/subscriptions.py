@@ -130,6 +130,9 @@ class SqlSubscriptionProducts:
         if self._connection.dialect.name == "postgresql":
             self._connection.execute(_HOLD, {"group": group})
 
+    def hold_vendor(self, source: SubscriptionSource, app: str, vendor_product_id: str) -> None:
+        self.hold(f"{source}\x1f{app}\x1f{vendor_product_id}")
+
     def tiers(self, groups: Collection[str]) -> dict[str, dict[str, int | None]]:
         table = subscription_products
         query = select(table.c.subscription_group, table.c.subscription_tier, table.c.rank)

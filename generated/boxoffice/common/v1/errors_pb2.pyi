@@ -245,6 +245,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: `{"reason":"SOURCE_MISMATCH","domain":"boxoffice",
     "metadata":{"order_id":"ord_…","stripe_source_id":"src_…"}}`
     """
+    ERROR_REASON_PURCHASE_HELD_BY_ANOTHER_USER: _ErrorReason.ValueType  # 120
+    """FAILED_PRECONDITION. The purchase is linked to another user, and `reassign` is not set.
+    Example: `{"reason":"PURCHASE_HELD_BY_ANOTHER_USER","domain":"boxoffice"}`
+    """
+    ERROR_REASON_GRANT_NOT_FOUND: _ErrorReason.ValueType  # 121
+    """NOT_FOUND. Example: `{"reason":"GRANT_NOT_FOUND","domain":"boxoffice",
+    "metadata":{"grant_id":"grt_…"}}`
+    """
+    ERROR_REASON_GRANT_OVER: _ErrorReason.ValueType  # 122
+    """FAILED_PRECONDITION. The grant has ended or was revoked. Example:
+    `{"reason":"GRANT_OVER","domain":"boxoffice","metadata":{"grant_id":"grt_…"}}`
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the machine-readable reason of an error. Every error that the service answers is a
@@ -475,5 +487,17 @@ ERROR_REASON_SOURCE_MISMATCH: ErrorReason.ValueType  # 70
 """FAILED_PRECONDITION. The Source's amount, currency, order or user is not the order's.
 Example: `{"reason":"SOURCE_MISMATCH","domain":"boxoffice",
 "metadata":{"order_id":"ord_…","stripe_source_id":"src_…"}}`
+"""
+ERROR_REASON_PURCHASE_HELD_BY_ANOTHER_USER: ErrorReason.ValueType  # 120
+"""FAILED_PRECONDITION. The purchase is linked to another user, and `reassign` is not set.
+Example: `{"reason":"PURCHASE_HELD_BY_ANOTHER_USER","domain":"boxoffice"}`
+"""
+ERROR_REASON_GRANT_NOT_FOUND: ErrorReason.ValueType  # 121
+"""NOT_FOUND. Example: `{"reason":"GRANT_NOT_FOUND","domain":"boxoffice",
+"metadata":{"grant_id":"grt_…"}}`
+"""
+ERROR_REASON_GRANT_OVER: ErrorReason.ValueType  # 122
+"""FAILED_PRECONDITION. The grant has ended or was revoked. Example:
+`{"reason":"GRANT_OVER","domain":"boxoffice","metadata":{"grant_id":"grt_…"}}`
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -1,0 +1,1 @@
+"""Subscriptions: facts are kept, what follows from them is worked out, and told."""

@@ -1,0 +1,222 @@
+"""Where facts become events and entitlements: the one place where these are written.
+
+Everything happens inside a transaction that holds the lineage's lock, and always in the same way:
+the whole picture is worked out anew, and what is kept is brought in line with it. So it does not
+matter what brought it about: a notification, a purchase handed in, a link, a product that became
+known, or the passing of time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from boxoffice_server.domain.facts import SubscriptionFact
+from boxoffice_server.domain.lineage import Lineage
+from boxoffice_server.domain.notification import NotificationState
+from boxoffice_server.domain.subscription import (
+    Band,
+    Entitlement,
+    EntitlementChange,
+    LineageKey,
+    SubscriptionProduct,
+    SubscriptionSource,
+)
+from boxoffice_server.ports import Clock, Repository, SubscriptionVendor
+from boxoffice_server.subscriptions.picture import Picture, Pictures, Share
+
+# How soon, and how late, a vendor is asked again about a subscription that has gone silent.
+FIRST_ASK = timedelta(hours=1)
+LAST_ASK = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """What was changed to bring a lineage in line with its facts."""
+
+    lineage: Lineage
+    picture: Picture
+    published: int = 0
+    superseded: int = 0
+    changed: int = 0
+
+
+class Subscriptions:
+    """Keeps facts, and brings what is known of users in line with them."""
+
+    def __init__(
+        self, *, clock: Clock, vendors: Mapping[SubscriptionSource, SubscriptionVendor]
+    ) -> None:
+        self.pictures = Pictures(vendors)
+        self._clock = clock
+        self._log = structlog.get_logger(part="subscriptions")
+
+    def hear(self, repo: Repository, fact: SubscriptionFact) -> NotificationState:
+        """Keep a fact and all that follows from it; a fact that was kept before changes nothing.
+
+        PARKED: it is kept, and makes nothing until its user or its product is known.
+        """
+        lineage = repo.lineages.lock(fact.lineage)
+        repo.subscription_facts.insert_if_absent(fact)
+        brought = self._bring(repo, lineage)
+        self._tell_illegal(brought.picture, fact)
+        return NotificationState.PARKED if brought.lineage.parked else NotificationState.APPLIED
+
+    def bring(self, repo: Repository, key: LineageKey) -> Brought:
+        """Bring what is kept of a lineage in line with its facts, its links and the clock."""
+        return self._bring(repo, repo.lineages.lock(key))
+
+    def product_known(self, repo: Repository, product: SubscriptionProduct) -> None:
+        """Apply what waited for a product, or what is to be told of it under another name."""
+        keys = repo.subscription_facts.lineages_of_product(
+            product.source, product.app, product.vendor_product_id
+        )
+        for key in sorted(keys, key=lambda each: each.id):
+            self.bring(repo, key)
+
+    def _bring(self, repo: Repository, lineage: Lineage) -> Brought:
+        now = self._clock.now()
+        picture = self.pictures.take(repo, lineage.key)
+        published, superseded = self._publish(repo, picture, now)
+        changed = self._entitle(repo, picture, now)
+        kept = Lineage(
+            key=lineage.key,
+            user_id=picture.holder(now),
+            next_time=_next_time(picture, now),
+            poll_time=_poll_time(picture.silent_time, lineage.poll_time),
+            parked=picture.parked,
+        )
+        if kept != lineage:
+            repo.lineages.update(kept)
+        if lineage.parked and not kept.parked:
+            _apply_parked(repo, picture)
+        return Brought(
+            lineage=kept,
+            picture=picture,
+            published=published,
+            superseded=superseded,
+            changed=changed,
+        )
+
+    def _publish(self, repo: Repository, picture: Picture, now: datetime) -> tuple[int, int]:
+        """Publish the events that are new, and mark those that later facts contradict."""
+        stored = {each.id: each for each in repo.subscription_events.of_lineage(picture.key.id)}
+        canonical = {
+            event.id: event for share in picture.shares for event in picture.events(share, now)
+        }
+        published = superseded = 0
+        for event in sorted(canonical.values(), key=lambda each: (each.event_time, each.id)):
+            known = stored.get(event.id)
+            if known is None:
+                repo.subscription_events.insert_if_absent(event)
+                repo.log.append(event)
+                published += 1
+            elif known.superseded:
+                repo.subscription_events.set_superseded(event.id, superseded=False)
+        for event in stored.values():
+            if event.id not in canonical and not event.superseded:
+                repo.subscription_events.set_superseded(event.id, superseded=True)
+                superseded += 1
+        return published, superseded
+
+    def _entitle(self, repo: Repository, picture: Picture, now: datetime) -> int:
+        """Write the entitlements as they are now, and tell of each that has changed."""
+        stored = {each.id: each for each in repo.entitlements.of_lineage(picture.key.id)}
+        versions = repo.entitlements.versions(picture.key.id)
+        changed = 0
+        for share in picture.shares:
+            entitlement = _entitlement(picture.key, share, now)
+            if entitlement is None:
+                continue
+            known = stored.pop(entitlement.id, None)
+            if known is not None:
+                entitlement = replace(
+                    entitlement, version=known.version, create_time=known.create_time
+                )
+            if known is None or _told(known) != _told(entitlement):
+                version = versions.get(entitlement.id, 0) + 1
+                entitlement = replace(entitlement, version=version)
+                repo.log.append(EntitlementChange(entitlement=entitlement, create_time=now))
+                changed += 1
+            repo.entitlements.upsert(entitlement, share.bands)
+        for gone in stored.values():
+            removed = replace(gone, version=versions[gone.id] + 1)
+            repo.entitlements.remove(gone.id, removed.version)
+            repo.log.append(EntitlementChange(entitlement=removed, create_time=now, removed=True))
+            changed += 1
+        return changed
+
+    def _tell_illegal(self, picture: Picture, fact: SubscriptionFact) -> None:
+        for illegal in picture.story.illegal:
+            if illegal.signal.fact_id == fact.id:
+                self._log.error(
+                    "a fact asks for a transition that never is one; it is kept out",
+                    fact_id=fact.id,
+                    lineage_id=picture.key.id,
+                    status=illegal.status,
+                    event=illegal.type,
+                )
+
+
+def _entitlement(key: LineageKey, share: Share, now: datetime) -> Entitlement | None:
+    """Tell what a share comes to now; None while it has not begun."""
+    past = [each for each in share.bands if each.from_time <= now]
+    if not past:
+        return None
+    product, vendor_product = share.product, share.holding.product
+    return Entitlement(
+        id=key.entitlement_id(vendor_product, share.user_id),
+        lineage_id=key.id,
+        user_id=share.user_id,
+        source=key.source,
+        environment=key.environment,
+        source_product_id=product.id,
+        vendor_product_id=product.vendor_product_id,
+        subscription_group=product.group,
+        subscription_tier=product.tier,
+        rank=product.rank,
+        version=0,
+        create_time=now,
+        now=past[-1],
+        later=tuple(each for each in share.bands if each.from_time > now),
+    )
+
+
+def _told(entitlement: Entitlement) -> tuple[Band, str, str, int | None]:
+    """Pick what a change of is news. What is to come is none before it comes."""
+    return (
+        replace(entitlement.now, until_time=None),
+        entitlement.subscription_group,
+        entitlement.subscription_tier,
+        entitlement.rank,
+    )
+
+
+def _next_time(picture: Picture, now: datetime) -> datetime | None:
+    """Tell when the clock alone changes something next."""
+    bands = [each.from_time for share in picture.shares for each in share.bands]
+    clock = [
+        each.event_time
+        for share in picture.shares
+        for each in share.holding.occurrences
+        if each.by_clock
+    ]
+    return min((each for each in (*bands, *clock) if each > now), default=None)
+
+
+def _poll_time(silent_time: datetime | None, asked: datetime | None) -> datetime | None:
+    """Tell when to ask the vendor: when it should have spoken, or later if it was asked since."""
+    if silent_time is None or asked is None:
+        return silent_time
+    return max(silent_time, asked)
+
+
+def _apply_parked(repo: Repository, picture: Picture) -> None:
+    """Tell of the notifications that waited that they are applied."""
+    for fact in picture.facts.values():
+        if not fact.notification_id:
+            continue
+        kept = repo.notifications.get(fact.notification_id, lock=True)
+        if kept is not None and kept.state is NotificationState.PARKED:
+            repo.notifications.update(replace(kept, state=NotificationState.APPLIED))

@@ -1,0 +1,75 @@
+"""Whose a subscription is: purchases that are handed in, and users that go."""
+
+from collections.abc import Sequence
+
+from boxoffice_server.domain.errors import BoxofficeError, Reason
+from boxoffice_server.domain.facts import AccountToken, Link, SubscriptionFact
+from boxoffice_server.domain.ids import Prefix, new_id
+from boxoffice_server.domain.subscription import LineageKey
+from boxoffice_server.ports import Clock, Repository
+from boxoffice_server.subscriptions.engine import Brought, Subscriptions
+
+
+class Linking:
+    """Links lineages to users, and lets go of them."""
+
+    def __init__(self, *, clock: Clock, subscriptions: Subscriptions) -> None:
+        self._clock = clock
+        self._subscriptions = subscriptions
+
+    def hand_in(
+        self,
+        repo: Repository,
+        facts: Sequence[SubscriptionFact],
+        *,
+        user_id: str,
+        reassign: bool,
+        actor: str,
+    ) -> Brought:
+        """Link the lineage of these facts, all of one, to a user.
+
+        Raises PURCHASE_HELD_BY_ANOTHER_USER where another user holds it, unless `reassign`.
+        """
+        key = facts[0].lineage
+        repo.lineages.lock(key)
+        for fact in facts:
+            repo.subscription_facts.insert_if_absent(fact)
+        now = self._clock.now()
+        holder = self._subscriptions.pictures.take(repo, key).holder(now)
+        if holder not in ("", user_id) and not reassign:
+            raise BoxofficeError(
+                Reason.PURCHASE_HELD_BY_ANOTHER_USER,
+                "another user holds this purchase; set reassign to move it",
+            )
+        if holder != user_id:
+            self._link(repo, key, user_id=user_id, actor=actor)
+        return self._subscriptions.bring(repo, key)
+
+    def detach(self, repo: Repository, user_id: str, *, actor: str) -> int:
+        """Let go of all that a user holds; answers how many lineages that were.
+
+        The user's tokens link no purchase that is made from now on. A user whose own id is the
+        token is one of those.
+        """
+        now = self._clock.now()
+        repo.account_tokens.insert(AccountToken(token=user_id, user_id=user_id, create_time=now))
+        repo.account_tokens.end(user_id, now)
+        held = repo.lineages.of_user(user_id)
+        for lineage in held:
+            repo.lineages.lock(lineage.key)
+            self._link(repo, lineage.key, user_id="", actor=actor)
+            self._subscriptions.bring(repo, lineage.key)
+        return len(held)
+
+    def _link(self, repo: Repository, key: LineageKey, *, user_id: str, actor: str) -> None:
+        now = self._clock.now()
+        repo.links.insert(
+            Link(
+                id=new_id(Prefix.LINK, now),
+                lineage_id=key.id,
+                user_id=user_id,
+                time=now,
+                record_time=now,
+                actor=actor,
+            )
+        )
