@@ -37,6 +37,7 @@ from boxoffice_server.ports.store import (
 )
 from boxoffice_server.ports.subscriptions import (
     AccountTokenRepository,
+    DutyRepository,
     EntitlementFilter,
     EntitlementRepository,
     GrantRepository,
@@ -63,6 +64,7 @@ from boxoffice_server.ports.vendors import (
     SetupAnswer,
     SetupRequest,
     SourceAnswer,
+    SubscriptionGateway,
     SubscriptionVendor,
     VendorBooks,
 )
@@ -76,6 +78,7 @@ __all__ = [
     "CustomerRepository",
     "DisputeFilter",
     "DisputeRepository",
+    "DutyRepository",
     "EntitlementFilter",
     "EntitlementRepository",
     "FrameSource",
@@ -113,6 +116,7 @@ __all__ = [
     "SubscriptionEventFilter",
     "SubscriptionEventRepository",
     "SubscriptionFactRepository",
+    "SubscriptionGateway",
     "SubscriptionProductFilter",
     "SubscriptionProductRepository",
     "SubscriptionRepositories",

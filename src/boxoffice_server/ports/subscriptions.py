@@ -5,7 +5,7 @@ Whoever changes anything of a lineage holds its lock first (`LineageRepository.l
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from boxoffice_server.domain.facts import AccountToken, Link, SubscriptionFact
@@ -284,6 +284,22 @@ class GrantRepository(Protocol):
         ...
 
 
+class DutyRepository(Protocol):
+    """What one replica does for all of them. Leases go by real time."""
+
+    def take(self, name: str, owner: str, *, now: datetime, lease: timedelta) -> bool:
+        """Take a duty, or keep it, for so long from now. False: another one has it."""
+        ...
+
+    def done(self, name: str) -> datetime | None:
+        """Tell how far the duty has come; None: it was never done."""
+        ...
+
+    def mark_done(self, name: str, time: datetime) -> None:
+        """Say how far the duty has come. Only who has it does."""
+        ...
+
+
 class SubscriptionRepositories(Protocol):
     """All that is kept of subscriptions, as seen by one transaction."""
 
@@ -303,3 +319,5 @@ class SubscriptionRepositories(Protocol):
     def entitlements(self) -> EntitlementRepository: ...
     @property
     def grants(self) -> GrantRepository: ...
+    @property
+    def duties(self) -> DutyRepository: ...

@@ -28,6 +28,7 @@ from boxoffice_server.domain.refund import (
     RefundNews,
 )
 from boxoffice_server.domain.signals import ClockRules, Signal
+from boxoffice_server.domain.subscription import LineageKey
 
 
 class KeySpentError(BoxofficeError):
@@ -278,4 +279,12 @@ class SubscriptionVendor(Protocol):
 
     def signals(self, fact: SubscriptionFact) -> list[Signal]:
         """Tell what one of its facts says."""
+        ...
+
+
+class SubscriptionGateway(Protocol):
+    """A vendor of subscriptions that can be asked. Errors: VENDOR_UNAVAILABLE."""
+
+    async def current(self, key: LineageKey, *, now: datetime) -> list[SubscriptionFact]:
+        """Ask how a lineage stands now; nothing where the vendor does not know it any more."""
         ...

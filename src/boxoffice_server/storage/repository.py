@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection
 
+from boxoffice_server.storage.duties import SqlDuties
 from boxoffice_server.storage.entitlements import SqlEntitlements, SqlSubscriptionEvents
 from boxoffice_server.storage.log import SqlLog
 from boxoffice_server.storage.orders import SqlOrders
@@ -42,4 +43,5 @@ class SqlRepository:
         self.subscription_events = SqlSubscriptionEvents(connection)
         self.entitlements = SqlEntitlements(connection)
         self.grants = SqlGrants(connection)
+        self.duties = SqlDuties(connection)
         self.log = log

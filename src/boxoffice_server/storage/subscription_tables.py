@@ -181,6 +181,16 @@ entitlements = Table(
     Index(None, "create_time", "id"),
 )
 
+# What one replica does for all of them: who does, until when, and how far it has come.
+duties = Table(
+    "duties",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("lease_time", Time, nullable=False),
+    Column("done_time", Time),
+)
+
 grants = Table(
     "grants",
     metadata,

@@ -27,6 +27,14 @@ def upgrade() -> None:
     _create_subscription_events()
     _create_entitlements()
     _create_grants()
+    op.create_table(
+        "duties",
+        sa.Column("name", _Text, nullable=False),
+        sa.Column("owner", _Text, nullable=False),
+        sa.Column("lease_time", _Time, nullable=False),
+        sa.Column("done_time", _Time),
+        sa.PrimaryKeyConstraint("name", name="pk_duties"),
+    )
 
 
 def _create_subscription_products() -> None:
