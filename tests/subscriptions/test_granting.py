@@ -86,7 +86,7 @@ async def test_a_grant_can_be_taken_back_once(desk: Desk) -> None:
         await desk.store.write(
             lambda repo: desk.granting.revoke(repo, grant.id, reason="", actor="test")
         )
-    assert caught.value.reason is Reason.GRANT_OVER
+    assert caught.value.reason is Reason.GRANT_ENDED
 
 
 async def test_what_was_never_given_cannot_be_taken_back(desk: Desk) -> None:

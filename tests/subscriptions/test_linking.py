@@ -37,7 +37,7 @@ async def test_a_purchase_of_another_user_is_refused(desk: Desk) -> None:
     await desk.link(BOUGHT, at=JANUARY_1)
     with pytest.raises(BoxofficeError) as caught:
         await desk.link(BOUGHT, user=OTHER_USER, at=JANUARY_10)
-    assert caught.value.reason is Reason.PURCHASE_HELD_BY_ANOTHER_USER
+    assert caught.value.reason is Reason.SUBSCRIPTION_HELD
     assert await desk.entitlements(OTHER_USER) == []
 
 

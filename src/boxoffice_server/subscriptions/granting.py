@@ -110,7 +110,7 @@ class Granting:
         is_over = grant.until_time is not None and grant.until_time <= now
         if is_over or grant.revoke_time is not None:
             raise BoxofficeError(
-                Reason.GRANT_OVER,
+                Reason.GRANT_ENDED,
                 f"grant {grant_id} is over already",
                 metadata={"grant_id": grant_id},
             )

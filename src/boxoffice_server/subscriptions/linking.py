@@ -28,7 +28,7 @@ class Linking:
     ) -> Brought:
         """Link the lineage of these facts, all of one, to a user.
 
-        Raises PURCHASE_HELD_BY_ANOTHER_USER where another user holds it, unless `reassign`.
+        Raises SUBSCRIPTION_HELD where another user holds it, unless `reassign`.
         """
         key = facts[0].lineage
         repo.lineages.lock(key)
@@ -38,8 +38,9 @@ class Linking:
         holder = self._subscriptions.pictures.take(repo, key).holder(now)
         if holder not in ("", user_id) and not reassign:
             raise BoxofficeError(
-                Reason.PURCHASE_HELD_BY_ANOTHER_USER,
-                "another user holds this purchase; set reassign to move it",
+                Reason.SUBSCRIPTION_HELD,
+                "another user holds this subscription; send reassign to take it",
+                metadata={"lineage_id": key.id},
             )
         if holder != user_id:
             self._link(repo, key, user_id=user_id, actor=actor)

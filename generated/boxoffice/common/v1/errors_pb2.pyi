@@ -245,17 +245,71 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: `{"reason":"SOURCE_MISMATCH","domain":"boxoffice",
     "metadata":{"order_id":"ord_…","stripe_source_id":"src_…"}}`
     """
-    ERROR_REASON_PURCHASE_HELD_BY_ANOTHER_USER: _ErrorReason.ValueType  # 120
-    """FAILED_PRECONDITION. The purchase is linked to another user, and `reassign` is not set.
-    Example: `{"reason":"PURCHASE_HELD_BY_ANOTHER_USER","domain":"boxoffice"}`
+    ERROR_REASON_SUBSCRIPTION_PRODUCT_NOT_FOUND: _ErrorReason.ValueType  # 100
+    """NOT_FOUND. There is no such subscription product.
+    Example: `{"reason":"SUBSCRIPTION_PRODUCT_NOT_FOUND","domain":"boxoffice",
+    "metadata":{"product_id":"spr_…"}}`
     """
-    ERROR_REASON_GRANT_NOT_FOUND: _ErrorReason.ValueType  # 121
-    """NOT_FOUND. Example: `{"reason":"GRANT_NOT_FOUND","domain":"boxoffice",
+    ERROR_REASON_SUBSCRIPTION_PRODUCT_EXISTS: _ErrorReason.ValueType  # 101
+    """ALREADY_EXISTS. The vendor's product is in the catalogue already.
+    Example: `{"reason":"SUBSCRIPTION_PRODUCT_EXISTS","domain":"boxoffice",
+    "metadata":{"product_id":"spr_…"}}`
+    """
+    ERROR_REASON_TIER_RANK_MISMATCH: _ErrorReason.ValueType  # 102
+    """FAILED_PRECONDITION. Another product of the tier has another rank; the metadata has that. All
+    products of a tier have the same.
+    Example: `{"reason":"TIER_RANK_MISMATCH","domain":"boxoffice",
+    "metadata":{"subscription_group":"premium","subscription_tier":"gold","rank":"2"}}`
+    """
+    ERROR_REASON_SUBSCRIPTION_PRODUCT_USED: _ErrorReason.ValueType  # 103
+    """FAILED_PRECONDITION. Something speaks of the product, which must stay then.
+    Example: `{"reason":"SUBSCRIPTION_PRODUCT_USED","domain":"boxoffice",
+    "metadata":{"product_id":"spr_…"}}`
+    """
+    ERROR_REASON_SUBSCRIPTION_GROUP_NOT_FOUND: _ErrorReason.ValueType  # 104
+    """NOT_FOUND. No product of the catalogue has this group.
+    Example: `{"reason":"SUBSCRIPTION_GROUP_NOT_FOUND","domain":"boxoffice",
+    "metadata":{"subscription_group":"premium"}}`
+    """
+    ERROR_REASON_SUBSCRIPTION_TIER_NOT_FOUND: _ErrorReason.ValueType  # 105
+    """NOT_FOUND. No product of the group has this tier.
+    Example: `{"reason":"SUBSCRIPTION_TIER_NOT_FOUND","domain":"boxoffice",
+    "metadata":{"subscription_group":"premium","subscription_tier":"gold"}}`
+    """
+    ERROR_REASON_ENTITLEMENT_NOT_FOUND: _ErrorReason.ValueType  # 106
+    """NOT_FOUND. There is no such entitlement.
+    Example: `{"reason":"ENTITLEMENT_NOT_FOUND","domain":"boxoffice",
+    "metadata":{"entitlement_id":"ent_…"}}`
+    """
+    ERROR_REASON_SUBSCRIPTION_HELD: _ErrorReason.ValueType  # 107
+    """FAILED_PRECONDITION. Another user holds the subscription. Send `reassign` to take it.
+    Example: `{"reason":"SUBSCRIPTION_HELD","domain":"boxoffice",
+    "metadata":{"lineage_id":"lin_…"}}`
+    """
+    ERROR_REASON_TRANSACTION_INVALID: _ErrorReason.ValueType  # 108
+    """INVALID_ARGUMENT. What was handed in is no transaction that Apple has signed for an app of ours, or
+    no receipt. Don't retry.
+    Example: `{"reason":"TRANSACTION_INVALID","domain":"boxoffice"}`
+    """
+    ERROR_REASON_TRANSACTION_NOT_FOUND: _ErrorReason.ValueType  # 109
+    """NOT_FOUND. The App Store knows no such transaction of a subscription.
+    Example: `{"reason":"TRANSACTION_NOT_FOUND","domain":"boxoffice",
+    "metadata":{"transaction_id":"2000000123456789"}}`
+    """
+    ERROR_REASON_GRANT_NOT_FOUND: _ErrorReason.ValueType  # 110
+    """NOT_FOUND. There is no such grant.
+    Example: `{"reason":"GRANT_NOT_FOUND","domain":"boxoffice",
     "metadata":{"grant_id":"grt_…"}}`
     """
-    ERROR_REASON_GRANT_OVER: _ErrorReason.ValueType  # 122
-    """FAILED_PRECONDITION. The grant has ended or was revoked. Example:
-    `{"reason":"GRANT_OVER","domain":"boxoffice","metadata":{"grant_id":"grt_…"}}`
+    ERROR_REASON_GRANT_ENDED: _ErrorReason.ValueType  # 111
+    """FAILED_PRECONDITION. The grant has ended or was revoked already.
+    Example: `{"reason":"GRANT_ENDED","domain":"boxoffice",
+    "metadata":{"grant_id":"grt_…"}}`
+    """
+    ERROR_REASON_PRODUCT_NOT_GRANTABLE: _ErrorReason.ValueType  # 112
+    """FAILED_PRECONDITION. Only products whose source is MANUAL can be granted by hand.
+    Example: `{"reason":"PRODUCT_NOT_GRANTABLE","domain":"boxoffice",
+    "metadata":{"product_id":"spr_…"}}`
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -488,16 +542,70 @@ ERROR_REASON_SOURCE_MISMATCH: ErrorReason.ValueType  # 70
 Example: `{"reason":"SOURCE_MISMATCH","domain":"boxoffice",
 "metadata":{"order_id":"ord_…","stripe_source_id":"src_…"}}`
 """
-ERROR_REASON_PURCHASE_HELD_BY_ANOTHER_USER: ErrorReason.ValueType  # 120
-"""FAILED_PRECONDITION. The purchase is linked to another user, and `reassign` is not set.
-Example: `{"reason":"PURCHASE_HELD_BY_ANOTHER_USER","domain":"boxoffice"}`
+ERROR_REASON_SUBSCRIPTION_PRODUCT_NOT_FOUND: ErrorReason.ValueType  # 100
+"""NOT_FOUND. There is no such subscription product.
+Example: `{"reason":"SUBSCRIPTION_PRODUCT_NOT_FOUND","domain":"boxoffice",
+"metadata":{"product_id":"spr_…"}}`
 """
-ERROR_REASON_GRANT_NOT_FOUND: ErrorReason.ValueType  # 121
-"""NOT_FOUND. Example: `{"reason":"GRANT_NOT_FOUND","domain":"boxoffice",
+ERROR_REASON_SUBSCRIPTION_PRODUCT_EXISTS: ErrorReason.ValueType  # 101
+"""ALREADY_EXISTS. The vendor's product is in the catalogue already.
+Example: `{"reason":"SUBSCRIPTION_PRODUCT_EXISTS","domain":"boxoffice",
+"metadata":{"product_id":"spr_…"}}`
+"""
+ERROR_REASON_TIER_RANK_MISMATCH: ErrorReason.ValueType  # 102
+"""FAILED_PRECONDITION. Another product of the tier has another rank; the metadata has that. All
+products of a tier have the same.
+Example: `{"reason":"TIER_RANK_MISMATCH","domain":"boxoffice",
+"metadata":{"subscription_group":"premium","subscription_tier":"gold","rank":"2"}}`
+"""
+ERROR_REASON_SUBSCRIPTION_PRODUCT_USED: ErrorReason.ValueType  # 103
+"""FAILED_PRECONDITION. Something speaks of the product, which must stay then.
+Example: `{"reason":"SUBSCRIPTION_PRODUCT_USED","domain":"boxoffice",
+"metadata":{"product_id":"spr_…"}}`
+"""
+ERROR_REASON_SUBSCRIPTION_GROUP_NOT_FOUND: ErrorReason.ValueType  # 104
+"""NOT_FOUND. No product of the catalogue has this group.
+Example: `{"reason":"SUBSCRIPTION_GROUP_NOT_FOUND","domain":"boxoffice",
+"metadata":{"subscription_group":"premium"}}`
+"""
+ERROR_REASON_SUBSCRIPTION_TIER_NOT_FOUND: ErrorReason.ValueType  # 105
+"""NOT_FOUND. No product of the group has this tier.
+Example: `{"reason":"SUBSCRIPTION_TIER_NOT_FOUND","domain":"boxoffice",
+"metadata":{"subscription_group":"premium","subscription_tier":"gold"}}`
+"""
+ERROR_REASON_ENTITLEMENT_NOT_FOUND: ErrorReason.ValueType  # 106
+"""NOT_FOUND. There is no such entitlement.
+Example: `{"reason":"ENTITLEMENT_NOT_FOUND","domain":"boxoffice",
+"metadata":{"entitlement_id":"ent_…"}}`
+"""
+ERROR_REASON_SUBSCRIPTION_HELD: ErrorReason.ValueType  # 107
+"""FAILED_PRECONDITION. Another user holds the subscription. Send `reassign` to take it.
+Example: `{"reason":"SUBSCRIPTION_HELD","domain":"boxoffice",
+"metadata":{"lineage_id":"lin_…"}}`
+"""
+ERROR_REASON_TRANSACTION_INVALID: ErrorReason.ValueType  # 108
+"""INVALID_ARGUMENT. What was handed in is no transaction that Apple has signed for an app of ours, or
+no receipt. Don't retry.
+Example: `{"reason":"TRANSACTION_INVALID","domain":"boxoffice"}`
+"""
+ERROR_REASON_TRANSACTION_NOT_FOUND: ErrorReason.ValueType  # 109
+"""NOT_FOUND. The App Store knows no such transaction of a subscription.
+Example: `{"reason":"TRANSACTION_NOT_FOUND","domain":"boxoffice",
+"metadata":{"transaction_id":"2000000123456789"}}`
+"""
+ERROR_REASON_GRANT_NOT_FOUND: ErrorReason.ValueType  # 110
+"""NOT_FOUND. There is no such grant.
+Example: `{"reason":"GRANT_NOT_FOUND","domain":"boxoffice",
 "metadata":{"grant_id":"grt_…"}}`
 """
-ERROR_REASON_GRANT_OVER: ErrorReason.ValueType  # 122
-"""FAILED_PRECONDITION. The grant has ended or was revoked. Example:
-`{"reason":"GRANT_OVER","domain":"boxoffice","metadata":{"grant_id":"grt_…"}}`
+ERROR_REASON_GRANT_ENDED: ErrorReason.ValueType  # 111
+"""FAILED_PRECONDITION. The grant has ended or was revoked already.
+Example: `{"reason":"GRANT_ENDED","domain":"boxoffice",
+"metadata":{"grant_id":"grt_…"}}`
+"""
+ERROR_REASON_PRODUCT_NOT_GRANTABLE: ErrorReason.ValueType  # 112
+"""FAILED_PRECONDITION. Only products whose source is MANUAL can be granted by hand.
+Example: `{"reason":"PRODUCT_NOT_GRANTABLE","domain":"boxoffice",
+"metadata":{"product_id":"spr_…"}}`
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
