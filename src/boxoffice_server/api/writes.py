@@ -84,6 +84,17 @@ class Writes:
 
         return await self._store.write(write)
 
+    async def known(self, key: OperationKey, request: Message, response_type: type[R]) -> R | None:
+        """Answer what the same request was answered before, if it was: nothing is asked again."""
+        print_ = fingerprint(request, "request_id")
+
+        def read(repo: Repository) -> R | None:
+            if repo.operations.get(key) is None:
+                return None
+            return self._replay(repo, key, print_, response_type)
+
+        return await self._store.read(read)
+
     @staticmethod
     def _replay(repo: Repository, key: OperationKey, print_: bytes, response_type: type[R]) -> R:
         known = repo.operations.get(key)

@@ -28,7 +28,7 @@ from boxoffice_server.domain.refund import (
     RefundNews,
 )
 from boxoffice_server.domain.signals import ClockRules, Signal
-from boxoffice_server.domain.subscription import LineageKey
+from boxoffice_server.domain.subscription import Environment, LineageKey
 
 
 class KeySpentError(BoxofficeError):
@@ -287,4 +287,25 @@ class SubscriptionGateway(Protocol):
 
     async def current(self, key: LineageKey, *, now: datetime) -> list[SubscriptionFact]:
         """Ask how a lineage stands now; nothing where the vendor does not know it any more."""
+        ...
+
+
+class SubmittedPurchases(Protocol):
+    """Purchases that callers hand in, read and verified.
+
+    Errors: TRANSACTION_INVALID, TRANSACTION_NOT_FOUND, VENDOR_UNAVAILABLE.
+    """
+
+    async def signed(self, transaction: str, *, now: datetime) -> list[SubscriptionFact]:
+        """Read a transaction that the vendor has signed; all that is answered is of one lineage."""
+        ...
+
+    async def named(
+        self, transaction_id: str, *, app: str, environment: Environment, now: datetime
+    ) -> list[SubscriptionFact]:
+        """Ask the vendor for a transaction; all that is answered is of one lineage."""
+        ...
+
+    async def receipt(self, receipt: str, *, now: datetime) -> list[SubscriptionFact]:
+        """Ask the vendor for what a receipt names; all that is answered is of one lineage."""
         ...

@@ -1,6 +1,7 @@
 """Whose a subscription is: purchases that are handed in, and users that go."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.facts import AccountToken, Link, SubscriptionFact
@@ -8,6 +9,14 @@ from boxoffice_server.domain.ids import Prefix, new_id
 from boxoffice_server.domain.subscription import LineageKey
 from boxoffice_server.ports import Clock, Repository
 from boxoffice_server.subscriptions.engine import Brought, Subscriptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detached:
+    """What a user held, and how many tokens were the user's, before they were detached."""
+
+    lineage_ids: tuple[str, ...]
+    ended_tokens: int
 
 
 class Linking:
@@ -46,21 +55,22 @@ class Linking:
             self._link(repo, key, user_id=user_id, actor=actor)
         return self._subscriptions.bring(repo, key)
 
-    def detach(self, repo: Repository, user_id: str, *, actor: str) -> int:
-        """Let go of all that a user holds; answers how many lineages that were.
+    def detach(self, repo: Repository, user_id: str, *, actor: str) -> Detached:
+        """Let go of all that a user holds.
 
-        The user's tokens link no purchase that is made from now on. A user whose own id is the
-        token is one of those.
+        The user's tokens link no purchase that is made from now on, and the user's own id none
+        either, which an app may have used as a token.
         """
         now = self._clock.now()
-        repo.account_tokens.insert(AccountToken(token=user_id, user_id=user_id, create_time=now))
-        repo.account_tokens.end(user_id, now)
+        ended = repo.account_tokens.end(user_id, now)
+        own = AccountToken(token=user_id, user_id=user_id, create_time=now, end_time=now)
+        repo.account_tokens.insert(own)
         held = repo.lineages.of_user(user_id)
         for lineage in held:
             repo.lineages.lock(lineage.key)
             self._link(repo, lineage.key, user_id="", actor=actor)
             self._subscriptions.bring(repo, lineage.key)
-        return len(held)
+        return Detached(lineage_ids=tuple(each.key.id for each in held), ended_tokens=ended)
 
     def _link(self, repo: Repository, key: LineageKey, *, user_id: str, actor: str) -> None:
         now = self._clock.now()
