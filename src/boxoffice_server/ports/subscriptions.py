@@ -179,6 +179,10 @@ class LineageRepository(Protocol):
         """List what a user holds now, by id."""
         ...
 
+    def count(self) -> int:
+        """Tell how many lineages there are."""
+        ...
+
     def page(self, *, after_id: str, limit: int) -> list[Lineage]:
         """List lineages by id, those after `after_id`: all of them, page by page."""
         ...

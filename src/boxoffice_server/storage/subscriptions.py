@@ -250,6 +250,10 @@ class SqlLineages:
         query = select(subscription_lineages).where(subscription_lineages.c.user_id == user_id)
         return self._found(query.order_by(subscription_lineages.c.id))
 
+    def count(self) -> int:
+        query = select(func.count()).select_from(subscription_lineages)
+        return int(self._connection.execute(query).scalar_one())
+
     def page(self, *, after_id: str, limit: int) -> list[Lineage]:
         query = select(subscription_lineages).where(subscription_lineages.c.id > after_id)
         return self._found(query.order_by(subscription_lineages.c.id).limit(limit))

@@ -24,7 +24,7 @@ from boxoffice_server.domain.subscription import (
     SubscriptionSource,
 )
 from boxoffice_server.ports import Clock, Repository, SubscriptionVendor
-from boxoffice_server.subscriptions.picture import Picture, Pictures, Share
+from boxoffice_server.subscriptions.picture import Picture, Pictures
 
 # How soon, and how late, a vendor is asked again about a subscription that has gone silent.
 FIRST_ASK = timedelta(hours=1)
@@ -126,7 +126,7 @@ class Subscriptions:
         versions = repo.entitlements.versions(picture.key.id)
         changed = 0
         for share in picture.shares:
-            entitlement = _entitlement(picture.key, share, now)
+            entitlement = picture.entitlement(share, now)
             if entitlement is None:
                 continue
             known = stored.pop(entitlement.id, None)
@@ -157,30 +157,6 @@ class Subscriptions:
                     status=illegal.status,
                     event=illegal.type,
                 )
-
-
-def _entitlement(key: LineageKey, share: Share, now: datetime) -> Entitlement | None:
-    """Tell what a share comes to now; None while it has not begun."""
-    past = [each for each in share.bands if each.from_time <= now]
-    if not past:
-        return None
-    product, vendor_product = share.product, share.holding.product
-    return Entitlement(
-        id=key.entitlement_id(vendor_product, share.user_id),
-        lineage_id=key.id,
-        user_id=share.user_id,
-        source=key.source,
-        environment=key.environment,
-        source_product_id=product.id,
-        vendor_product_id=product.vendor_product_id,
-        subscription_group=product.group,
-        subscription_tier=product.tier,
-        rank=product.rank,
-        version=0,
-        create_time=now,
-        now=past[-1],
-        later=tuple(each for each in share.bands if each.from_time > now),
-    )
 
 
 def _told(entitlement: Entitlement) -> tuple[Band, str, str, int | None]:

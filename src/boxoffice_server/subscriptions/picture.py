@@ -12,6 +12,7 @@ from boxoffice_server.domain.signals import ClockRules
 from boxoffice_server.domain.story import Occurrence, Story
 from boxoffice_server.domain.subscription import (
     Band,
+    Entitlement,
     LineageKey,
     SubscriptionEvent,
     SubscriptionProduct,
@@ -62,6 +63,29 @@ class Picture:
         ]
         return [self._event(share, each, now) for each in sorted(known, key=_moment)]
 
+    def entitlement(self, share: Share, now: datetime) -> Entitlement | None:
+        """Tell what a share comes to now, but for its version; None while it has not begun."""
+        past = [each for each in share.bands if each.from_time <= now]
+        if not past:
+            return None
+        product, vendor_product = share.product, share.holding.product
+        return Entitlement(
+            id=self.key.entitlement_id(vendor_product, share.user_id),
+            lineage_id=self.key.id,
+            user_id=share.user_id,
+            source=self.key.source,
+            environment=self.key.environment,
+            source_product_id=product.id,
+            vendor_product_id=product.vendor_product_id,
+            subscription_group=product.group,
+            subscription_tier=product.tier,
+            rank=product.rank,
+            version=0,
+            create_time=now,
+            now=past[-1],
+            later=tuple(each for each in share.bands if each.from_time > now),
+        )
+
     def _event(self, share: Share, what: Occurrence, now: datetime) -> SubscriptionEvent:
         product, fact = share.product, self.facts.get(what.fact_id)
         following = self.products.get(what.new_product)
@@ -100,14 +124,25 @@ class Pictures:
         return self._vendors[source].rules
 
     def take(
-        self, repo: Repository, key: LineageKey, *, known_at: datetime | None = None
+        self,
+        repo: Repository,
+        key: LineageKey,
+        *,
+        known_at: datetime | None = None,
+        assumed: Sequence[SubscriptionFact] = (),
     ) -> Picture:
-        """Work out the picture of a lineage; with `known_at`, from what was recorded by then."""
+        """Work out the picture of a lineage.
+
+        With `known_at`, from what was recorded by then; with `assumed`, as if these facts were kept
+        as well.
+        """
         facts = [
             each
             for each in repo.subscription_facts.of_lineage(key.id)
             if known_at is None or each.record_time <= known_at
         ]
+        kept = {each.id for each in facts}
+        facts += [each for each in assumed if each.id not in kept]
         links = [
             each
             for each in repo.links.of_lineage(key.id)
@@ -163,7 +198,7 @@ def _products(
     found = {}
     for name in sorted(names):
         product = _product(repo, key, name)
-        if product is None and name in story.steps:
+        if product is None and name in story.steps and known_at is None:
             # Another transaction may be about to make it known.
             repo.subscription_products.hold_vendor(key.source, key.app, name)
             product = _product(repo, key, name)
