@@ -50,6 +50,8 @@ def notification_fact(
 
     `payload` is the outer one. Raises MalformedObjectError where what is signed can't be read.
     """
+    if signed.transaction is None and signed.renewal is None:
+        return None
     data = payload.child("data")
     return _fact(
         signed,
