@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 from aiohttp import web
@@ -13,11 +13,12 @@ from boxoffice_server.domain.notification import Source
 from boxoffice_server.intake import MAX_BODY_BYTES, Intake
 from boxoffice_server.settings import Address
 
-_CLIENT_FAULTS = {
-    Reason.SIGNATURE_INVALID,
-    Reason.TIMESTAMP_OUT_OF_TOLERANCE,
-    Reason.NOTIFICATION_MALFORMED,
-    Reason.LIVEMODE_MISMATCH,
+_STATUSES = {
+    Reason.SIGNATURE_INVALID: 400,
+    Reason.TIMESTAMP_OUT_OF_TOLERANCE: 400,
+    Reason.NOTIFICATION_MALFORMED: 400,
+    Reason.LIVEMODE_MISMATCH: 400,
+    Reason.SOURCE_NOT_CONFIGURED: 404,
 }
 
 
@@ -38,7 +39,8 @@ class HttpPort:
         self._is_serving = is_serving
         self._log = structlog.get_logger(part="http")
         application = web.Application(client_max_size=MAX_BODY_BYTES)
-        application.router.add_post("/webhooks/stripe", self._stripe_webhook)
+        application.router.add_post("/webhooks/stripe", self._webhook(Source.STRIPE))
+        application.router.add_post("/webhooks/app-store", self._webhook(Source.APP_STORE))
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._health)
         # Requests that run are waited for twice this at most; what is cut the vendor sends again.
@@ -56,16 +58,26 @@ class HttpPort:
         """Finish the requests that run, and listen no more."""
         await self._runner.cleanup()
 
-    async def _stripe_webhook(self, request: web.Request) -> web.Response:
-        """Take a webhook: 2xx once it is durable, so that Stripe sends again what was not kept."""
+    def _webhook(self, source: Source) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def take(request: web.Request) -> web.Response:
+            return await self._take(source, request)
+
+        return take
+
+    async def _take(self, source: Source, request: web.Request) -> web.Response:
+        """Take a webhook: 2xx once it is durable, so that its vendor sends what was not kept again.
+
+        What is not the vendor's is a 400. Trouble of ours, or with asking the vendor, never is:
+        vendors give up sooner on those.
+        """
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return _refusal(413, "BODY_TOO_LARGE", f"at most {MAX_BODY_BYTES} bytes")
         try:
-            await self._intake.deliver(Source.STRIPE, request.headers, body)
+            await self._intake.deliver(source, request.headers, body)
         except BoxofficeError as error:
-            status = 400 if error.reason in _CLIENT_FAULTS else 503
+            status = _STATUSES.get(error.reason, 503)
             self._log.info("webhook refused", status=status, reason=error.reason)
             return _refusal(status, error.reason, error.message)
         except Exception as error:  # noqa: BLE001 -- the edge: a fault of ours is a 500

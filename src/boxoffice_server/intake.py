@@ -9,11 +9,14 @@ import structlog
 
 from boxoffice_server.clock import BusinessClock
 from boxoffice_server.domain.errors import BoxofficeError, Reason
+from boxoffice_server.domain.facts import SubscriptionFact
 from boxoffice_server.domain.ids import Prefix, new_id
 from boxoffice_server.domain.notification import (
+    Nothing,
     Notification,
     NotificationState,
     PaymentTidings,
+    Quarantine,
     Source,
     Tidings,
     VerifiedNotification,
@@ -26,7 +29,13 @@ from boxoffice_server.fail_points import FailPoint, reach, reach_async
 from boxoffice_server.operations.charges import charge_operation
 from boxoffice_server.operations.engine import Operations
 from boxoffice_server.operations.methods import hear, learn_operation
-from boxoffice_server.ports import NotificationFilter, NotificationSource, Repository, Store
+from boxoffice_server.ports import (
+    NotificationFilter,
+    NotificationSource,
+    Repository,
+    Store,
+    SubscriptionFacts,
+)
 from boxoffice_server.settlement import Locked, Settled, Settlement, lock_payment
 
 MAX_BODY_BYTES = 256 * 1024
@@ -47,7 +56,7 @@ class Intake:
     """Verifies, keeps and applies notifications.
 
     Nothing is kept that is not verified; everything that is verified is kept, in one transaction
-    with all that follows from it.
+    with all that follows from it. Without `subscriptions` facts about those are parked.
     """
 
     def __init__(
@@ -58,23 +67,24 @@ class Intake:
         sources: Mapping[Source, NotificationSource],
         settlement: Settlement,
         operations: Operations,
+        subscriptions: SubscriptionFacts | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._sources = sources
         self._settlement = settlement
         self._operations = operations
+        self._subscriptions = subscriptions
         self._log = structlog.get_logger(part="intake")
 
     async def deliver(self, source: Source, headers: Mapping[str, str], body: bytes) -> Delivered:
         """Take one notification; returns once it is durable."""
-        vendor = self._sources[source]
-        verified = vendor.verify(headers, body, now=self._clock.now())
+        verified = await self._vendor(source).verify(headers, body, now=self._clock.now())
         return await self.take(verified)
 
     async def take(self, verified: VerifiedNotification) -> Delivered:
         """Keep and apply a notification that is known to be the vendor's."""
-        vendor = self._sources[verified.source]
+        vendor = self._vendor(verified.source)
         offset = vendor.clock_offset(verified)
         tidings = self._tidings(vendor, verified)
 
@@ -92,6 +102,16 @@ class Intake:
         self.tell(delivered)
         await reach_async(FailPoint.KEPT, verified.type)
         return delivered
+
+    def _vendor(self, source: Source) -> NotificationSource:
+        vendor = self._sources.get(source)
+        if vendor is None:
+            raise BoxofficeError(
+                Reason.SOURCE_NOT_CONFIGURED,
+                f"the service is not set up for notifications of {source}",
+                metadata={"source": source},
+            )
+        return vendor
 
     def _keep(
         self,
@@ -115,7 +135,7 @@ class Intake:
 
     def reapply(self, repo: Repository, notification: Notification) -> Delivered:
         """Apply a kept notification again, inside a transaction that has locked it."""
-        tidings = self._tidings(self._sources[notification.source], notification)
+        tidings = self._tidings(self._vendor(notification.source), notification)
         return self._apply(repo, notification, tidings)
 
     async def apply_waiting(self) -> int:
@@ -167,7 +187,7 @@ class Intake:
     ) -> Tidings | None:
         """Read what it says. A signed notification that can't be read is parked, never refused."""
         try:
-            return vendor.tidings(notification)
+            tidings = vendor.tidings(notification)
         except BoxofficeError as error:
             if error.reason is not Reason.NOTIFICATION_MALFORMED:
                 raise
@@ -179,6 +199,15 @@ class Intake:
                 fault=error.message,
             )
             return None
+        if isinstance(tidings, Quarantine):
+            self._log.error(
+                "a signed notification is not for us and is quarantined",
+                source=notification.source,
+                vendor_event_id=notification.vendor_event_id,
+                type=notification.type,
+                why=tidings.why,
+            )
+        return tidings
 
     def _apply(
         self, repo: Repository, notification: Notification, tidings: Tidings | None
@@ -194,8 +223,36 @@ class Intake:
                 kept = replace(notification, state=state)
                 repo.notifications.update(kept)
                 return Delivered(notification=kept, duplicate=False)
+            case SubscriptionFact() | Quarantine() | Nothing():
+                kept = replace(notification, state=self._state(repo, notification, tidings))
+                repo.notifications.update(kept)
+                return Delivered(notification=kept, duplicate=False)
             case PaymentTidings() | RefundNews() | DisputeNews():
                 return self._apply_to_payment(repo, notification, tidings)
+            case _:
+                assert_never(tidings)
+
+    def _state(
+        self,
+        repo: Repository,
+        notification: Notification,
+        tidings: SubscriptionFact | Quarantine | Nothing,
+    ) -> NotificationState:
+        """Tell what becomes of a notification that is about no payment."""
+        match tidings:
+            case Nothing():
+                return NotificationState.UNRELATED
+            case Quarantine():
+                return NotificationState.QUARANTINED
+            case SubscriptionFact():
+                if self._subscriptions is None:
+                    return NotificationState.PARKED
+                fact = replace(
+                    tidings,
+                    notification_id=notification.id,
+                    record_time=notification.receive_time,
+                )
+                return self._subscriptions.hear(repo, fact)
             case _:
                 assert_never(tidings)
 

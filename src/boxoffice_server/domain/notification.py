@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from boxoffice_server.domain.facts import SubscriptionFact
 from boxoffice_server.domain.money import Money
 from boxoffice_server.domain.payment import PaymentFact
 from boxoffice_server.domain.payment_method import MethodNews
@@ -14,18 +15,21 @@ class Source(StrEnum):
     """A vendor that sends notifications."""
 
     STRIPE = "stripe"
+    APP_STORE = "app_store"
 
 
 class NotificationState(StrEnum):
     """What became of a notification.
 
-    WAITING: it was unrelated, and what it speaks of has become known since.
+    WAITING: it was unrelated, and what it speaks of has become known since. QUARANTINED: its
+    vendor signed it for somebody else.
     """
 
     APPLIED = "applied"
     UNRELATED = "unrelated"
     PARKED = "parked"
     WAITING = "waiting"
+    QUARANTINED = "quarantined"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,5 +90,19 @@ class PaymentTidings:
     chargeable_source_id: str = ""
 
 
-Tidings = PaymentTidings | RefundNews | DisputeNews | MethodNews
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantine:
+    """The vendor signed the notification, but not for us; `why` is for people."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nothing:
+    """The notification is understood and speaks of nothing that is kept here."""
+
+
+Tidings = (
+    PaymentTidings | RefundNews | DisputeNews | MethodNews | SubscriptionFact | Quarantine | Nothing
+)
 """What a notification says, in the words of the domain."""

@@ -10,6 +10,7 @@ from boxoffice_server.domain.facts import SubscriptionFact
 from boxoffice_server.domain.money import Money
 from boxoffice_server.domain.notification import (
     Notification,
+    NotificationState,
     Tidings,
     VerifiedNotification,
 )
@@ -29,6 +30,7 @@ from boxoffice_server.domain.refund import (
 )
 from boxoffice_server.domain.signals import ClockRules, Signal
 from boxoffice_server.domain.subscription import Environment, LineageKey
+from boxoffice_server.ports.store import Repository
 
 
 class KeySpentError(BoxofficeError):
@@ -241,16 +243,27 @@ class VendorBooks(Protocol):
         ...
 
 
+class SubscriptionFacts(Protocol):
+    """Where verified facts about subscriptions go."""
+
+    def hear(self, repo: Repository, fact: SubscriptionFact) -> NotificationState:
+        """Keep a fact with all that follows from it; tells what became of its notification.
+
+        A fact that was heard before changes nothing. Runs inside a transaction, maybe twice.
+        """
+        ...
+
+
 class NotificationSource(Protocol):
     """A vendor that sends notifications."""
 
-    def verify(
+    async def verify(
         self, headers: Mapping[str, str], body: bytes, *, now: datetime
     ) -> VerifiedNotification:
         """Check who sent it and when, over the raw bytes. Header names come in any case.
 
-        Raises SIGNATURE_INVALID, TIMESTAMP_OUT_OF_TOLERANCE, NOTIFICATION_MALFORMED or
-        LIVEMODE_MISMATCH.
+        Raises SIGNATURE_INVALID, TIMESTAMP_OUT_OF_TOLERANCE, NOTIFICATION_MALFORMED,
+        LIVEMODE_MISMATCH, or VENDOR_UNAVAILABLE where the vendor must be asked and does not answer.
         """
         ...
 

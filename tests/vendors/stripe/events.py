@@ -1,5 +1,6 @@
 """Stripe's events as the tests need them, signed as Stripe signs them."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -150,12 +151,23 @@ def signed(
     return {name: header}
 
 
+def verified(
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    using: StripeNotificationSource = source,
+    now: datetime = NOW,
+) -> VerifiedNotification:
+    """Have a notification verified."""
+    return asyncio.run(using.verify(headers, body, now=now))
+
+
 def verify(
     told: object, *, using: StripeNotificationSource = source, at: int = SECONDS
 ) -> VerifiedNotification:
     """Sign a body and have it verified."""
     body = json.dumps(told).encode()
-    return using.verify(signed(body, at=at), body, now=NOW)
+    return verified(signed(body, at=at), body, using=using)
 
 
 def refusal(
@@ -163,7 +175,7 @@ def refusal(
 ) -> BoxofficeError:
     """Have a notification refused, and answer how."""
     with pytest.raises(BoxofficeError) as caught:
-        using.verify(headers, body, now=NOW)
+        verified(headers, body, using=using)
     return caught.value
 
 

@@ -68,7 +68,7 @@ class Inbox:
     async def take(self, request: web.Request) -> web.Response:
         """Take one notification; the sandbox repeats one that is refused."""
         now = datetime.now(UTC) + self.offset
-        verified = self.source.verify(request.headers, await request.read(), now=now)
+        verified = await self.source.verify(request.headers, await request.read(), now=now)
         offset = self.source.clock_offset(verified)
         tidings = self.source.tidings(verified)
         async with self.news:

@@ -13,7 +13,6 @@ from tests.vendors.stripe.events import (
     DISPUTE,
     INTENT,
     METHOD,
-    NOW,
     REFUND,
     REFUSALS,
     SETUP_INTENT,
@@ -23,6 +22,7 @@ from tests.vendors.stripe.events import (
     refusal,
     sandboxed,
     signed,
+    verified,
 )
 
 _json = st.recursive(
@@ -39,9 +39,9 @@ _names = st.sampled_from(sorted({name for told in _objects for name in told}))
 def take(headers: Mapping[str, str], body: bytes) -> None:
     """Do all that is done with a notification; only the coded refusals may come of it."""
     try:
-        verified = sandboxed.verify(headers, body, now=NOW)
-        sandboxed.clock_offset(verified)
-        sandboxed.tidings(verified)
+        notification = verified(headers, body, using=sandboxed)
+        sandboxed.clock_offset(notification)
+        sandboxed.tidings(notification)
     except BoxofficeError as error:
         reason = error.reason
     else:

@@ -245,6 +245,17 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: `{"reason":"SOURCE_MISMATCH","domain":"boxoffice",
     "metadata":{"order_id":"ord_…","stripe_source_id":"src_…"}}`
     """
+    ERROR_REASON_SOURCE_NOT_CONFIGURED: _ErrorReason.ValueType  # 80
+    """FAILED_PRECONDITION. The service is not set up for this vendor.
+    Example: `{"reason":"SOURCE_NOT_CONFIGURED","domain":"boxoffice",
+    "metadata":{"source":"app_store"}}`
+    """
+    ERROR_REASON_SUBSCRIPTION_NOT_RECONCILABLE: _ErrorReason.ValueType  # 81
+    """FAILED_PRECONDITION. The subscription's source has nobody who could be asked about it: it was
+    given by hand, or the service is not set up for its vendor.
+    Example: `{"reason":"SUBSCRIPTION_NOT_RECONCILABLE","domain":"boxoffice",
+    "metadata":{"lineage_id":"lin_…"}}`
+    """
     ERROR_REASON_SUBSCRIPTION_PRODUCT_NOT_FOUND: _ErrorReason.ValueType  # 100
     """NOT_FOUND. There is no such subscription product.
     Example: `{"reason":"SUBSCRIPTION_PRODUCT_NOT_FOUND","domain":"boxoffice",
@@ -541,6 +552,17 @@ ERROR_REASON_SOURCE_MISMATCH: ErrorReason.ValueType  # 70
 """FAILED_PRECONDITION. The Source's amount, currency, order or user is not the order's.
 Example: `{"reason":"SOURCE_MISMATCH","domain":"boxoffice",
 "metadata":{"order_id":"ord_…","stripe_source_id":"src_…"}}`
+"""
+ERROR_REASON_SOURCE_NOT_CONFIGURED: ErrorReason.ValueType  # 80
+"""FAILED_PRECONDITION. The service is not set up for this vendor.
+Example: `{"reason":"SOURCE_NOT_CONFIGURED","domain":"boxoffice",
+"metadata":{"source":"app_store"}}`
+"""
+ERROR_REASON_SUBSCRIPTION_NOT_RECONCILABLE: ErrorReason.ValueType  # 81
+"""FAILED_PRECONDITION. The subscription's source has nobody who could be asked about it: it was
+given by hand, or the service is not set up for its vendor.
+Example: `{"reason":"SUBSCRIPTION_NOT_RECONCILABLE","domain":"boxoffice",
+"metadata":{"lineage_id":"lin_…"}}`
 """
 ERROR_REASON_SUBSCRIPTION_PRODUCT_NOT_FOUND: ErrorReason.ValueType  # 100
 """NOT_FOUND. There is no such subscription product.

@@ -30,6 +30,8 @@ class _NotificationSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_No
     """Not set."""
     NOTIFICATION_SOURCE_STRIPE: _NotificationSource.ValueType  # 1
     """Stripe, signed by the `Stripe-Signature` header."""
+    NOTIFICATION_SOURCE_APP_STORE: _NotificationSource.ValueType  # 2
+    """Apple's App Store, signed inside the body."""
 
 class NotificationSource(_NotificationSource, metaclass=_NotificationSourceEnumTypeWrapper):
     """NotificationSource is a vendor. Clients must accept values they don't know."""
@@ -38,6 +40,8 @@ NOTIFICATION_SOURCE_UNSPECIFIED: NotificationSource.ValueType  # 0
 """Not set."""
 NOTIFICATION_SOURCE_STRIPE: NotificationSource.ValueType  # 1
 """Stripe, signed by the `Stripe-Signature` header."""
+NOTIFICATION_SOURCE_APP_STORE: NotificationSource.ValueType  # 2
+"""Apple's App Store, signed inside the body."""
 Global___NotificationSource: _TypeAlias = NotificationSource  # noqa: Y015
 
 class _NotificationState:
@@ -56,6 +60,10 @@ class _NotificationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Not
     """Its type is not one that this release understands. Kept, acknowledged, and can be replayed."""
     NOTIFICATION_STATE_WAITING: _NotificationState.ValueType  # 4
     """It spoke of nothing of ours when it came; it does now, and is about to be applied."""
+    NOTIFICATION_STATE_QUARANTINED: _NotificationState.ValueType  # 5
+    """Its vendor signed it for another app or environment than ours. Kept, acknowledged, and nothing
+    follows from it; the log tells why. It can be replayed once the service is set up for it.
+    """
 
 class NotificationState(_NotificationState, metaclass=_NotificationStateEnumTypeWrapper):
     """NotificationState is what became of a notification. Clients must accept values they don't know."""
@@ -70,6 +78,10 @@ NOTIFICATION_STATE_PARKED: NotificationState.ValueType  # 3
 """Its type is not one that this release understands. Kept, acknowledged, and can be replayed."""
 NOTIFICATION_STATE_WAITING: NotificationState.ValueType  # 4
 """It spoke of nothing of ours when it came; it does now, and is about to be applied."""
+NOTIFICATION_STATE_QUARANTINED: NotificationState.ValueType  # 5
+"""Its vendor signed it for another app or environment than ours. Kept, acknowledged, and nothing
+follows from it; the log tells why. It can be replayed once the service is set up for it.
+"""
 Global___NotificationState: _TypeAlias = NotificationState  # noqa: Y015
 
 @_typing.final
@@ -107,7 +119,9 @@ class DeliverNotificationRequest(_message.Message):
     """Required. The raw body, byte for byte: at most 256 KiB."""
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Required. The HTTP headers, names in any case. Only the vendor's signature header is read."""
+        """Required. The HTTP headers, names in any case. Only the vendor's signature header is read, where
+        it has one.
+        """
 
     def __init__(
         self,

@@ -66,7 +66,8 @@ class WebhooksServiceServicer:
         Errors: INVALID_ARGUMENT/SOURCE_UNKNOWN, INVALID_ARGUMENT/FIELD_INVALID for an empty body or
         one over 256 KiB, PERMISSION_DENIED/SIGNATURE_INVALID,
         PERMISSION_DENIED/TIMESTAMP_OUT_OF_TOLERANCE, INVALID_ARGUMENT/NOTIFICATION_MALFORMED,
-        FAILED_PRECONDITION/LIVEMODE_MISMATCH.
+        FAILED_PRECONDITION/LIVEMODE_MISMATCH, FAILED_PRECONDITION/SOURCE_NOT_CONFIGURED,
+        UNAVAILABLE/VENDOR_UNAVAILABLE where the vendor must be asked about its signature.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,7 +86,8 @@ class WebhooksServiceServicer:
         """Applies a kept notification again, as if it had just arrived: for one that was parked, or that
         a newer release understands better. One that was applied before changes nothing.
 
-        Errors: NOT_FOUND/NOTIFICATION_NOT_FOUND, ALREADY_EXISTS/REQUEST_ID_REUSED.
+        Errors: NOT_FOUND/NOTIFICATION_NOT_FOUND, ALREADY_EXISTS/REQUEST_ID_REUSED,
+        FAILED_PRECONDITION/SOURCE_NOT_CONFIGURED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,7 +43,8 @@ class WebhooksServiceStub:
     Errors: INVALID_ARGUMENT/SOURCE_UNKNOWN, INVALID_ARGUMENT/FIELD_INVALID for an empty body or
     one over 256 KiB, PERMISSION_DENIED/SIGNATURE_INVALID,
     PERMISSION_DENIED/TIMESTAMP_OUT_OF_TOLERANCE, INVALID_ARGUMENT/NOTIFICATION_MALFORMED,
-    FAILED_PRECONDITION/LIVEMODE_MISMATCH.
+    FAILED_PRECONDITION/LIVEMODE_MISMATCH, FAILED_PRECONDITION/SOURCE_NOT_CONFIGURED,
+    UNAVAILABLE/VENDOR_UNAVAILABLE where the vendor must be asked about its signature.
     """
     ListNotifications: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.ListNotificationsRequest, _webhooks_pb2.ListNotificationsResponse]
     """Lists the notifications that were kept, newest first by arrival.
@@ -54,7 +55,8 @@ class WebhooksServiceStub:
     """Applies a kept notification again, as if it had just arrived: for one that was parked, or that
     a newer release understands better. One that was applied before changes nothing.
 
-    Errors: NOT_FOUND/NOTIFICATION_NOT_FOUND, ALREADY_EXISTS/REQUEST_ID_REUSED.
+    Errors: NOT_FOUND/NOTIFICATION_NOT_FOUND, ALREADY_EXISTS/REQUEST_ID_REUSED,
+    FAILED_PRECONDITION/SOURCE_NOT_CONFIGURED.
     """
 
 @_typing.type_check_only
@@ -72,7 +74,8 @@ class WebhooksServiceAsyncStub(WebhooksServiceStub):
     Errors: INVALID_ARGUMENT/SOURCE_UNKNOWN, INVALID_ARGUMENT/FIELD_INVALID for an empty body or
     one over 256 KiB, PERMISSION_DENIED/SIGNATURE_INVALID,
     PERMISSION_DENIED/TIMESTAMP_OUT_OF_TOLERANCE, INVALID_ARGUMENT/NOTIFICATION_MALFORMED,
-    FAILED_PRECONDITION/LIVEMODE_MISMATCH.
+    FAILED_PRECONDITION/LIVEMODE_MISMATCH, FAILED_PRECONDITION/SOURCE_NOT_CONFIGURED,
+    UNAVAILABLE/VENDOR_UNAVAILABLE where the vendor must be asked about its signature.
     """
     ListNotifications: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.ListNotificationsRequest, _webhooks_pb2.ListNotificationsResponse]  # type: ignore[assignment]
     """Lists the notifications that were kept, newest first by arrival.
@@ -83,7 +86,8 @@ class WebhooksServiceAsyncStub(WebhooksServiceStub):
     """Applies a kept notification again, as if it had just arrived: for one that was parked, or that
     a newer release understands better. One that was applied before changes nothing.
 
-    Errors: NOT_FOUND/NOTIFICATION_NOT_FOUND, ALREADY_EXISTS/REQUEST_ID_REUSED.
+    Errors: NOT_FOUND/NOTIFICATION_NOT_FOUND, ALREADY_EXISTS/REQUEST_ID_REUSED,
+    FAILED_PRECONDITION/SOURCE_NOT_CONFIGURED.
     """
 
 class WebhooksServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -104,7 +108,8 @@ class WebhooksServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: INVALID_ARGUMENT/SOURCE_UNKNOWN, INVALID_ARGUMENT/FIELD_INVALID for an empty body or
         one over 256 KiB, PERMISSION_DENIED/SIGNATURE_INVALID,
         PERMISSION_DENIED/TIMESTAMP_OUT_OF_TOLERANCE, INVALID_ARGUMENT/NOTIFICATION_MALFORMED,
-        FAILED_PRECONDITION/LIVEMODE_MISMATCH.
+        FAILED_PRECONDITION/LIVEMODE_MISMATCH, FAILED_PRECONDITION/SOURCE_NOT_CONFIGURED,
+        UNAVAILABLE/VENDOR_UNAVAILABLE where the vendor must be asked about its signature.
         """
 
     @_abc_1.abstractmethod
@@ -127,7 +132,8 @@ class WebhooksServiceServicer(metaclass=_abc_1.ABCMeta):
         """Applies a kept notification again, as if it had just arrived: for one that was parked, or that
         a newer release understands better. One that was applied before changes nothing.
 
-        Errors: NOT_FOUND/NOTIFICATION_NOT_FOUND, ALREADY_EXISTS/REQUEST_ID_REUSED.
+        Errors: NOT_FOUND/NOTIFICATION_NOT_FOUND, ALREADY_EXISTS/REQUEST_ID_REUSED,
+        FAILED_PRECONDITION/SOURCE_NOT_CONFIGURED.
         """
 
 def add_WebhooksServiceServicer_to_server(servicer: WebhooksServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -64,7 +64,7 @@ class StripeNotificationSource:
         self._livemode = livemode
         self._sandbox = sandbox
 
-    def verify(
+    async def verify(
         self, headers: Mapping[str, str], body: bytes, *, now: datetime
     ) -> VerifiedNotification:
         signed_at = self._check_signature(headers, body)
