@@ -22,6 +22,7 @@ from boxoffice_server.api.writes import Writes, encode_error
 from boxoffice_server.clock import BusinessClock
 from boxoffice_server.domain.notification import Source
 from boxoffice_server.domain.stream import LogRecord, RecordKind
+from boxoffice_server.domain.subscription import SubscriptionSource
 from boxoffice_server.domain.task import LeasePolicy
 from boxoffice_server.housekeeping import Housekeeping
 from boxoffice_server.http import HttpPort
@@ -37,6 +38,10 @@ from boxoffice_server.settings import Address, Settings
 from boxoffice_server.settlement import Settlement
 from boxoffice_server.storage import create_store
 from boxoffice_server.streaming.feed import Feed
+from boxoffice_server.subscriptions.engine import Subscriptions
+from boxoffice_server.subscriptions.granting import ManualVendor
+from boxoffice_server.sweeper import Sweeper
+from boxoffice_server.vendors.app_store.reader import AppStoreReader
 from boxoffice_server.vendors.stripe.books import StripeBooks
 from boxoffice_server.vendors.stripe.client import Patience, StripeConnection
 from boxoffice_server.vendors.stripe.gateway import StripeGateway
@@ -92,10 +97,11 @@ class Application:
         gateway, saved = StripeGateway(self._stripe), StripeMethods(self._stripe)
         settlement = Settlement(clock=clock, authentication_limit=settings.authentication_limit)
         customers = Customers(store=store, clock=clock, gateway=gateway)
+        instance = str(uuid.uuid4())
         self._operations = operations = Operations(
             store=store,
             clock=clock,
-            instance=str(uuid.uuid4()),
+            instance=instance,
             is_alone=settings.is_embedded,
             encode_error=encode_error,
             lease=timings.operation_lease,
@@ -116,12 +122,20 @@ class Application:
             livemode=settings.livemode,
             sandbox=settings.uses_sandbox_key,
         )
+        subscriptions = Subscriptions(
+            clock=clock,
+            vendors={
+                SubscriptionSource.APP_STORE: AppStoreReader(),
+                SubscriptionSource.MANUAL: ManualVendor(),
+            },
+        )
         intake = Intake(
             store=store,
             clock=clock,
             sources={Source.STRIPE: source},
             settlement=settlement,
             operations=operations,
+            subscriptions=subscriptions,
         )
         books = StripeBooks(self._stripe)
         self._janitor = Janitor(
@@ -132,6 +146,14 @@ class Application:
             books=books,
             look_every=timings.look_every,
             sweep_every=timings.sweep_every,
+        )
+        self._sweeper = Sweeper(
+            store=store,
+            clock=clock,
+            subscriptions=subscriptions,
+            gateways={},
+            instance=instance,
+            look_every=timings.look_every,
         )
         writes = Writes(
             store=store, clock=clock, operations=operations, identify=development_caller
@@ -198,6 +220,8 @@ class Application:
             opened.push_async_callback(self._close_operations)
             self._janitor.start()
             opened.push_async_callback(self._janitor.stop)
+            self._sweeper.start()
+            opened.push_async_callback(self._sweeper.stop)
             doors = await self._take_ports(opened)
             await self._grpc.start()
             self._opened = opened.pop_all()
@@ -242,6 +266,7 @@ class Application:
         for record in records:
             if record.kind is RecordKind.CLOCK:
                 self._clock.set_offset(int(record.payload))
+                self._sweeper.stir()
 
 
 def _works(
