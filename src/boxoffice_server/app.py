@@ -40,7 +40,7 @@ from boxoffice_server.storage import create_store
 from boxoffice_server.streaming.feed import Feed
 from boxoffice_server.subscriptions.engine import Subscriptions
 from boxoffice_server.subscriptions.granting import ManualVendor
-from boxoffice_server.sweeper import Sweeper
+from boxoffice_server.subscriptions.sweeper import Sweeper
 from boxoffice_server.vendors.app_store.reader import AppStoreReader
 from boxoffice_server.vendors.stripe.books import StripeBooks
 from boxoffice_server.vendors.stripe.client import Patience, StripeConnection

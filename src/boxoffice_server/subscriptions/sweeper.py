@@ -140,10 +140,11 @@ class Sweeper:
         def write(repo: Repository) -> None:
             for fact in found:
                 self._subscriptions.hear(repo, fact)
-            kept = repo.lineages.lock(lineage.key)
-            if kept.poll_time is not None and kept.poll_time <= now:
-                later = _ask_again(lineage.poll_time or now, now)
-                repo.lineages.update(replace(kept, poll_time=later))
+            brought = self._subscriptions.bring(repo, lineage.key)
+            silent_time = brought.picture.silent_time
+            if silent_time is not None and silent_time <= now:
+                later = _ask_again(silent_time, now)
+                repo.lineages.update(replace(brought.lineage, poll_time=later))
 
         await self._store.write(write)
 
