@@ -39,6 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
                 from boxoffice_server.storage import renew_log  # noqa: PLC0415
 
                 return _maintain(settings, renew_log, "tokens from before are refused from now on")
+            case "replay":
+                from boxoffice_server.replay_command import replay  # noqa: PLC0415
+
+                return replay(settings, swap=options.swap)
             case "reconcile":
                 from boxoffice_server.reconcile_command import reconcile_payments  # noqa: PLC0415
 
@@ -76,6 +80,14 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "renew-log", help="after a backup was restored: refuse the tokens that came after it"
     )
+    replay = commands.add_parser(
+        "replay",
+        help="work all entitlements out anew from their facts, and compare",
+        description="Works all entitlements and subscription events out anew from their facts, and "
+        "compares. On SQLite the service must be stopped. Ends with 0 when everything is equal or "
+        "was mended, with 1 when something differs.",
+    )
+    replay.add_argument("--swap", action="store_true", help="write the new result where it differs")
     commands.add_parser("health", help="ask a running service whether it serves")
     reconcile = commands.add_parser(
         "reconcile", help="have a running service compare its books with a vendor's"

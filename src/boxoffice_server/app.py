@@ -2,8 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -32,7 +32,7 @@ from boxoffice_server.operations import charges, engine, intents, methods, refun
 from boxoffice_server.operations.customers import Customers
 from boxoffice_server.operations.engine import Operations
 from boxoffice_server.operations.work import Work
-from boxoffice_server.ports import Clock, MethodGateway, PaymentGateway
+from boxoffice_server.ports import Clock, MethodGateway, PaymentGateway, SubscriptionVendor
 from boxoffice_server.reconciliation import Reconciliation
 from boxoffice_server.settings import Address, Settings
 from boxoffice_server.settlement import Settlement
@@ -40,6 +40,7 @@ from boxoffice_server.storage import create_store
 from boxoffice_server.streaming.feed import Feed
 from boxoffice_server.subscriptions.engine import Subscriptions
 from boxoffice_server.subscriptions.granting import ManualVendor
+from boxoffice_server.subscriptions.rebuilding import Rebuilding
 from boxoffice_server.subscriptions.sweeper import Sweeper
 from boxoffice_server.vendors.app_store.reader import AppStoreReader
 from boxoffice_server.vendors.stripe.books import StripeBooks
@@ -124,10 +125,7 @@ class Application:
         )
         subscriptions = Subscriptions(
             clock=clock,
-            vendors={
-                SubscriptionSource.APP_STORE: AppStoreReader(),
-                SubscriptionSource.MANUAL: ManualVendor(),
-            },
+            vendors=_subscription_vendors(),
         )
         intake = Intake(
             store=store,
@@ -267,6 +265,27 @@ class Application:
             if record.kind is RecordKind.CLOCK:
                 self._clock.set_offset(int(record.payload))
                 self._sweeper.stir()
+
+
+@asynccontextmanager
+async def open_rebuilding(settings: Settings) -> AsyncIterator[Rebuilding]:
+    """Open the store to rebuild what follows from its facts, and close it in the end."""
+    clock = BusinessClock()
+    store = create_store(settings.database_url, encode=encode_event)
+    await store.open()
+    try:
+        clock.set_offset(await store.read(lambda repo: repo.log.clock_offset()))
+        subscriptions = Subscriptions(clock=clock, vendors=_subscription_vendors())
+        yield Rebuilding(store=store, clock=clock, subscriptions=subscriptions)
+    finally:
+        await store.close()
+
+
+def _subscription_vendors() -> dict[SubscriptionSource, SubscriptionVendor]:
+    return {
+        SubscriptionSource.APP_STORE: AppStoreReader(),
+        SubscriptionSource.MANUAL: ManualVendor(),
+    }
 
 
 def _works(

@@ -1,0 +1,120 @@
+"""Our view of a subscription beside its vendor's."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from boxoffice_server.domain.errors import BoxofficeError, Reason
+from boxoffice_server.domain.facts import SubscriptionFact
+from boxoffice_server.domain.subscription import (
+    EntitlementStatus,
+    LineageKey,
+    SubscriptionEventType,
+    SubscriptionSource,
+)
+from boxoffice_server.subscriptions.reconciling import DriftReport, Reconciling
+from tests.subscriptions.desk import KEY, Desk, sold_product
+from tests.vendors.app_store.payloads import (
+    FEBRUARY_1,
+    JANUARY_1,
+    JANUARY_10,
+    ms,
+    read_fact,
+    told_fact,
+)
+
+DAY = timedelta(days=1)
+TOKEN = "0c9f5a0e-6d0a-4f0e-8a54-0e1e6f0d7c11"
+BOUGHT = told_fact("SUBSCRIBED", "INITIAL_BUY", tx={"appAccountToken": TOKEN}, signed=JANUARY_1)
+
+
+@dataclass
+class Apple:
+    """A vendor that answers what it is told to."""
+
+    answer: list[SubscriptionFact] = field(default_factory=list)
+
+    async def current(self, key: LineageKey, *, now: datetime) -> list[SubscriptionFact]:
+        del key, now
+        return self.answer
+
+
+async def _reconcile(
+    desk: Desk, *answer: SubscriptionFact, repair: bool = False, key: LineageKey = KEY
+) -> DriftReport:
+    reconciling = Reconciling(
+        store=desk.store,
+        clock=desk.clock,
+        subscriptions=desk.subscriptions,
+        gateways={SubscriptionSource.APP_STORE: Apple(list(answer))},
+    )
+    told = await reconciling.ask(key)
+    return await desk.store.write(lambda repo: reconciling.compare(repo, key, told, repair=repair))
+
+
+STANDING = read_fact(
+    tx={"appAccountToken": TOKEN, "signedDate": ms(JANUARY_10)},
+    ri={"signedDate": ms(JANUARY_10)},
+)
+SWITCHED_OFF = read_fact(
+    tx={"appAccountToken": TOKEN, "signedDate": ms(JANUARY_10)},
+    ri={"autoRenewStatus": 0, "signedDate": ms(JANUARY_10)},
+)
+
+
+async def test_what_agrees_has_no_drift(desk: Desk) -> None:
+    """A new fact that says what is known already is no difference."""
+    await desk.sell(sold_product())
+    await desk.hear(BOUGHT, at=JANUARY_1)
+    desk.clock.time = JANUARY_10
+    report = await _reconcile(desk, STANDING)
+    assert (report.drifts, report.missing_events, report.new_facts) == ((), (), 1)
+
+
+async def test_drift_is_told_first_and_repaired_when_told_to(desk: Desk) -> None:
+    """Telling changes nothing; repairing makes ours what theirs is."""
+    await desk.sell(sold_product())
+    await desk.hear(BOUGHT, at=JANUARY_1)
+    desk.clock.time = JANUARY_10
+    report = await _reconcile(desk, SWITCHED_OFF)
+    (drift,) = report.drifts
+    assert drift.ours is not None
+    assert drift.theirs is not None
+    assert drift.ours.now.status is EntitlementStatus.ACTIVE_WITH_RENEWAL
+    assert drift.theirs.now.status is EntitlementStatus.ACTIVE_WITHOUT_RENEWAL
+    assert [each.type for each in report.missing_events] == [SubscriptionEventType.RENEWAL_DISABLED]
+    assert await desk.told() == ["started"]
+    assert (await _reconcile(desk, SWITCHED_OFF, repair=True)).drifts == report.drifts
+    assert await desk.told() == ["started", "renewal_disabled"]
+    assert (await _reconcile(desk, SWITCHED_OFF)).drifts == ()
+
+
+async def test_a_grant_has_nobody_to_ask(desk: Desk) -> None:
+    """What was given by hand is ours alone."""
+    grant = replace(KEY, source=SubscriptionSource.MANUAL)
+    with pytest.raises(BoxofficeError) as caught:
+        await _reconcile(desk, key=grant)
+    assert caught.value.reason is Reason.SUBSCRIPTION_NOT_RECONCILABLE
+
+
+async def test_a_renewal_nobody_told_of_is_found(desk: Desk) -> None:
+    """Its event is missing here."""
+    await desk.sell(sold_product())
+    await desk.hear(BOUGHT, at=JANUARY_1)
+    desk.clock.time = FEBRUARY_1 + DAY
+    renewed = read_fact(
+        tx={
+            "appAccountToken": TOKEN,
+            "webOrderLineItemId": "w2",
+            "transactionId": "t2",
+            "purchaseDate": ms(FEBRUARY_1),
+            "expiresDate": ms(FEBRUARY_1 + 28 * DAY),
+            "signedDate": ms(FEBRUARY_1 + DAY),
+        }
+    )
+    report = await _reconcile(desk, renewed)
+    assert [each.type for each in report.missing_events] == [SubscriptionEventType.RENEWED]
+    (drift,) = report.drifts
+    assert drift.theirs is not None
+    assert drift.theirs.now.expire_time == FEBRUARY_1 + 28 * DAY
