@@ -7,11 +7,12 @@ from itertools import chain
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
+from boxoffice.entitlements.v1 import entitlements_pb2
 from boxoffice.orders.v1 import orders_pb2
 from boxoffice.payments.v1 import payments_pb2
 from boxoffice.webhooks.v1 import webhooks_pb2
 
-_FILES = (orders_pb2, payments_pb2, webhooks_pb2)
+_FILES = (entitlements_pb2, orders_pb2, payments_pb2, webhooks_pb2)
 
 OPTIONS: Mapping[str, int] = {
     # The service bears a ping every 10 s. `ping_timeout_ms` is needed beside the keepalive pair:
@@ -87,5 +88,5 @@ def _repeatable(service: ServiceDescriptor) -> list[dict[str, str]]:
 def _is_repeatable(method: MethodDescriptor) -> bool:
     if method.server_streaming or method.client_streaming:
         return False
-    reads = method.name.startswith(("Get", "List"))
+    reads = method.name.startswith(("Get", "List", "Check", "BatchCheck"))
     return reads or "request_id" in method.input_type.fields_by_name

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from boxoffice_server import janitor
 from boxoffice_server.api.calls import CallMetrics, Calls
 from boxoffice_server.api.context import Context
+from boxoffice_server.api.entitlements import EntitlementsServicer
 from boxoffice_server.api.events import encode_event
 from boxoffice_server.api.orders import OrdersServicer
 from boxoffice_server.api.payments import PaymentsServicer
@@ -22,7 +23,7 @@ from boxoffice_server.api.writes import Writes, encode_error
 from boxoffice_server.clock import BusinessClock
 from boxoffice_server.domain.notification import Source
 from boxoffice_server.domain.stream import LogRecord, RecordKind
-from boxoffice_server.domain.subscription import SubscriptionSource
+from boxoffice_server.domain.subscription import Environment, SubscriptionSource
 from boxoffice_server.domain.task import LeasePolicy
 from boxoffice_server.housekeeping import Housekeeping
 from boxoffice_server.http import HttpPort
@@ -162,6 +163,14 @@ class Application:
         head.set_function(lambda: self._feed.head)
         self._grpc = GrpcServer(
             calls=Calls(CallMetrics(registry)),
+            entitlements=EntitlementsServicer(
+                store=store,
+                clock=clock,
+                writes=writes,
+                feed=self._feed,
+                listener=subscriptions,
+                environment=(Environment.PRODUCTION if settings.livemode else Environment.SANDBOX),
+            ),
             orders=OrdersServicer(
                 store=store,
                 clock=clock,

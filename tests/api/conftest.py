@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
+from boxoffice.entitlements.v1.entitlements_pb2_grpc import EntitlementsServiceStub
 from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
 from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
 from boxoffice.webhooks.v1.webhooks_pb2_grpc import WebhooksServiceStub
@@ -112,6 +113,12 @@ def payments(grpc_channel: grpc.Channel) -> PaymentsServiceStub:
 def webhooks(grpc_channel: grpc.Channel) -> WebhooksServiceStub:
     """Notifications."""
     return WebhooksServiceStub(grpc_channel)
+
+
+@pytest.fixture(scope="module")
+def entitlements(grpc_channel: grpc.Channel) -> EntitlementsServiceStub:
+    """Entitlements, their events and their catalogue."""
+    return EntitlementsServiceStub(grpc_channel)
 
 
 @pytest.fixture(scope="module")

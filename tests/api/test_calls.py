@@ -23,6 +23,7 @@ from tests.support.service import Account, ServiceThread, service_settings
 from tests.support.work import Worker
 
 SERVICES = [
+    "boxoffice.entitlements.v1.EntitlementsService",
     "boxoffice.orders.v1.OrdersService",
     "boxoffice.payments.v1.PaymentsService",
     "boxoffice.webhooks.v1.WebhooksService",

@@ -7,7 +7,9 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.descriptor import ServiceDescriptor
 
+from boxoffice.entitlements.v1 import entitlements_pb2
 from boxoffice.orders.v1 import orders_pb2 as pb
 from boxoffice.orders.v1 import orders_pb2_grpc
 from boxoffice.payments.v1 import payments_pb2
@@ -110,13 +112,26 @@ def test_no_stream_and_nothing_without_a_request_id_is_repeated() -> None:
     assert config["retryThrottling"]["maxTokens"] > 0
 
 
-def test_every_call_about_payments_is_repeated_but_for_its_streams() -> None:
+@pytest.mark.parametrize(
+    ("service", "streams"),
+    [
+        (
+            payments_pb2.DESCRIPTOR.services_by_name["PaymentsService"],
+            {"WatchPayments", "ReconcilePayments"},
+        ),
+        (
+            entitlements_pb2.DESCRIPTOR.services_by_name["EntitlementsService"],
+            {"WatchSubscriptionEvents", "WatchEntitlements"},
+        ),
+    ],
+)
+def test_every_call_is_repeated_but_for_the_streams(
+    service: ServiceDescriptor, streams: set[str]
+) -> None:
     """Each write has a request id, each read changes nothing."""
     config = json.loads(service_config())
     (policy,) = config["methodConfig"]
-    service = payments_pb2.DESCRIPTOR.services_by_name["PaymentsService"]
     repeated = {each["method"] for each in policy["name"] if each["service"] == service.full_name}
-    streams = {"WatchPayments", "ReconcilePayments"}
     assert {each.name for each in service.methods} - repeated == streams
     assert policy["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
 

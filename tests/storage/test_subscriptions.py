@@ -85,7 +85,7 @@ async def test_subscription_products_are_found_by_every_filter(store: Store) -> 
     await sell(
         store,
         a_subscription_product(1),
-        a_subscription_product(2, group="basic"),
+        a_subscription_product(2, group="basic", tier="silver"),
         a_subscription_product(3, source=MANUAL),
         replace(a_subscription_product(4), app="com.example.other"),
     )
@@ -97,6 +97,7 @@ async def test_subscription_products_are_found_by_every_filter(store: Store) -> 
         SubscriptionProductFilter(group="premium"): [4, 3, 1],
         SubscriptionProductFilter(source=APP_STORE, app=APP, group="premium"): [1],
         SubscriptionProductFilter(group="none"): [],
+        SubscriptionProductFilter(tier="silver"): [2],
     }
 
     def find(repo: Repository, before: str = "", limit: int = 9) -> list[list[int]]:

@@ -72,7 +72,7 @@ class Desk:
 
         def write(repo: Repository) -> None:
             assert repo.subscription_products.insert(product)
-            self.subscriptions.product_known(repo, product)
+            self.subscriptions.catalogue_changed(repo, product)
 
         await self.store.write(write)
 

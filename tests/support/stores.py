@@ -9,6 +9,7 @@ from typing import assert_never
 
 import structlog
 
+from boxoffice_server.domain.catalogue import CatalogueChange
 from boxoffice_server.domain.order import OrderEvent
 from boxoffice_server.domain.payment import PaymentEvent
 from boxoffice_server.domain.product import Product
@@ -33,6 +34,8 @@ def plain_encode(event: LogEvent) -> bytes:
             return f"{payment.id} {payment.version} {payment.state.status}".encode()
         case Product():
             return f"{event.id} {event.version}".encode()
+        case CatalogueChange():
+            return f"{event.product.id} {event.product.name}".encode()
         case SubscriptionEvent():
             return f"{event.id} {event.type}".encode()
         case EntitlementChange():

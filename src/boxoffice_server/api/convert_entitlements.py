@@ -91,6 +91,12 @@ def _to_type(type_: SubscriptionEventType) -> pb.SubscriptionEventType.ValueType
     return pb.SubscriptionEventType.Value(enum_name(type_, "SUBSCRIPTION_EVENT_TYPE"))
 
 
+def _to_type_or_none(
+    type_: SubscriptionEventType | None,
+) -> pb.SubscriptionEventType.ValueType:
+    return pb.SUBSCRIPTION_EVENT_TYPE_UNSPECIFIED if type_ is None else _to_type(type_)
+
+
 def from_event_types(
     numbers: Iterable[pb.SubscriptionEventType.ValueType], field: str
 ) -> tuple[SubscriptionEventType, ...]:
@@ -154,7 +160,7 @@ def to_entitlement(entitlement: Entitlement, band: Band) -> pb.Entitlement:
         from_time=to_timestamp(band.from_time),
         until_time=None if band.until_time is None else to_timestamp(band.until_time),
         origin=pb.EntitlementOrigin(
-            event_type=None if band.event_type is None else _to_type(band.event_type),
+            event_type=_to_type_or_none(band.event_type),
             event_id=band.event_id,
             fact_id=band.fact_id,
             notification_id=band.notification_id,

@@ -42,7 +42,11 @@ class Page:
         if len(loaded) < self.fetch:
             return loaded, ""
         items = loaded[: self.fetch - 1]
-        return items, _write_token(self.request, items[-1].id)
+        return items, self.after(items[-1].id)
+
+    def after(self, last_id: str) -> str:
+        """Make the token of the page after this item, for a list that went no further."""
+        return _write_token(self.request, last_id)
 
 
 def read_page(request: Message, *, page_size: int, page_token: str) -> Page:

@@ -9,10 +9,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from boxoffice.common.v1 import errors_pb2  # noqa: F401 -- as above
+from boxoffice.entitlements.v1 import entitlements_pb2, entitlements_pb2_grpc
 from boxoffice.orders.v1 import orders_pb2, orders_pb2_grpc
 from boxoffice.payments.v1 import payments_pb2, payments_pb2_grpc
 from boxoffice.webhooks.v1 import webhooks_pb2, webhooks_pb2_grpc
 from boxoffice_server.api.calls import Calls
+from boxoffice_server.api.entitlements import EntitlementsServicer
 from boxoffice_server.api.orders import OrdersServicer
 from boxoffice_server.api.payments import PaymentsServicer
 from boxoffice_server.api.webhooks import WebhooksServicer
@@ -44,6 +46,7 @@ OPTIONS: Mapping[str, int] = {
 SETTLE_SECONDS = 0.1
 
 SERVICES = (
+    entitlements_pb2.DESCRIPTOR.services_by_name["EntitlementsService"].full_name,
     orders_pb2.DESCRIPTOR.services_by_name["OrdersService"].full_name,
     payments_pb2.DESCRIPTOR.services_by_name["PaymentsService"].full_name,
     webhooks_pb2.DESCRIPTOR.services_by_name["WebhooksService"].full_name,
@@ -57,6 +60,7 @@ class GrpcServer:
         self,
         *,
         calls: Calls,
+        entitlements: EntitlementsServicer,
         orders: OrdersServicer,
         payments: PaymentsServicer,
         webhooks: WebhooksServicer,
@@ -64,6 +68,7 @@ class GrpcServer:
         self._calls = calls
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(interceptors=[calls], options=list(OPTIONS.items()))
+        entitlements_pb2_grpc.add_EntitlementsServiceServicer_to_server(entitlements, self._server)
         orders_pb2_grpc.add_OrdersServiceServicer_to_server(orders, self._server)
         payments_pb2_grpc.add_PaymentsServiceServicer_to_server(payments, self._server)
         webhooks_pb2_grpc.add_WebhooksServiceServicer_to_server(webhooks, self._server)

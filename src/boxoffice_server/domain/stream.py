@@ -111,6 +111,7 @@ class RecordKind(StrEnum):
     ORDER = "order"
     PAYMENT = "payment"
     PRODUCT = "product"
+    SUBSCRIPTION_PRODUCT = "subscription_product"
     SUBSCRIPTION_EVENT = "subscription_event"
     ENTITLEMENT = "entitlement"
     CLOCK = "clock"

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
+from boxoffice_server.domain.catalogue import CatalogueChange
 from boxoffice_server.domain.notification import (
     Notification,
     Source,
@@ -239,7 +240,9 @@ class OperationRepository(Protocol):
         ...
 
 
-LogEvent = OrderEvent | PaymentEvent | Product | SubscriptionEvent | EntitlementChange
+LogEvent = (
+    OrderEvent | PaymentEvent | Product | CatalogueChange | SubscriptionEvent | EntitlementChange
+)
 """What the log tells."""
 
 

@@ -31,6 +31,7 @@ class SubscriptionProductFilter:
     source: SubscriptionSource | None = None
     app: str = ""
     group: str = ""
+    tier: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from boxoffice_server.domain.catalogue import CatalogueChange
 from boxoffice_server.domain.ids import Prefix, hashed_id
 from boxoffice_server.domain.order import OrderEvent
 from boxoffice_server.domain.payment import PaymentEvent
@@ -22,6 +23,8 @@ def keys_of(event: LogEvent) -> Values:
             return {**_NO_SUBSCRIPTION, **_of_payment(event)}
         case Product():
             return {**_NO_SUBSCRIPTION, **_of_product(event)}
+        case CatalogueChange():
+            return _of_catalogue_change(event)
         case SubscriptionEvent():
             return _of_subscription_event(event)
         case EntitlementChange():
@@ -68,6 +71,20 @@ def _of_product(product: Product) -> Values:
         "product_id": product.id,
         "status": "",
         "create_time": to_microseconds(product.update_time),
+    }
+
+
+def _of_catalogue_change(change: CatalogueChange) -> Values:
+    return {
+        **_NO_SUBSCRIPTION,
+        "event_id": change.id,
+        "kind": RecordKind.SUBSCRIPTION_PRODUCT.value,
+        "subject_id": change.product.id,
+        "user_id": "",
+        "product_id": change.product.id,
+        "status": "",
+        "create_time": to_microseconds(change.create_time),
+        "subscription_group": change.product.group,
     }
 
 

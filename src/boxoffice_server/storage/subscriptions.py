@@ -115,6 +115,8 @@ class SqlSubscriptionProducts:
             conditions.append(table.c.app == wanted.app)
         if wanted.group:
             conditions.append(table.c.subscription_group == wanted.group)
+        if wanted.tier:
+            conditions.append(table.c.subscription_tier == wanted.tier)
         rows = newest_first(
             self._connection,
             select(table),

@@ -67,7 +67,7 @@ class Subscriptions:
         """Bring what is kept of a lineage in line with its facts, its links and the clock."""
         return self._bring(repo, repo.lineages.lock(key))
 
-    def product_known(self, repo: Repository, product: SubscriptionProduct) -> None:
+    def catalogue_changed(self, repo: Repository, product: SubscriptionProduct) -> None:
         """Apply what waited for a product, or what is to be told of it under another name."""
         keys = repo.subscription_facts.lineages_of_product(
             product.source, product.app, product.vendor_product_id

@@ -1,0 +1,46 @@
+"""EntitlementsService: the whole servicer."""
+
+from boxoffice.entitlements.v1 import entitlements_pb2_grpc
+from boxoffice_server.api.entitlement_checks import EntitlementCheckMethods
+from boxoffice_server.api.entitlement_reads import EntitlementReadMethods
+from boxoffice_server.api.entitlement_streams import EntitlementStreamMethods
+from boxoffice_server.api.subscription_products import (
+    CatalogueListener,
+    SubscriptionProductMethods,
+)
+from boxoffice_server.api.writes import Writes
+from boxoffice_server.domain.subscription import Environment
+from boxoffice_server.ports import Clock, FrameSource, Store
+
+
+# grpc.aio takes coroutines that write their stream themselves; the generated types don't say so.
+class EntitlementsServicer(  # type: ignore[misc]
+    SubscriptionProductMethods,
+    EntitlementCheckMethods,
+    EntitlementReadMethods,
+    EntitlementStreamMethods,
+    entitlements_pb2_grpc.EntitlementsServiceServicer,
+):
+    """Entitlements, their events and their catalogue over gRPC.
+
+    `environment` is the service's own: where a request that names none looks.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        writes: Writes,
+        feed: FrameSource,
+        listener: CatalogueListener,
+        environment: Environment,
+    ) -> None:
+        SubscriptionProductMethods.__init__(
+            self, store=store, clock=clock, writes=writes, listener=listener
+        )
+        EntitlementCheckMethods.__init__(self, store=store, clock=clock, environment=environment)
+        EntitlementReadMethods.__init__(self, store=store, clock=clock, environment=environment)
+        EntitlementStreamMethods.__init__(
+            self, store=store, clock=clock, feed=feed, environment=environment
+        )
