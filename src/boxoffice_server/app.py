@@ -33,16 +33,19 @@ from boxoffice_server.operations import charges, engine, intents, methods, refun
 from boxoffice_server.operations.customers import Customers
 from boxoffice_server.operations.engine import Operations
 from boxoffice_server.operations.work import Work
-from boxoffice_server.ports import Clock, MethodGateway, PaymentGateway, SubscriptionVendor
+from boxoffice_server.ports import Clock, MethodGateway, PaymentGateway, SubscriptionReader
 from boxoffice_server.reconciliation import Reconciliation
 from boxoffice_server.settings import Address, Settings
 from boxoffice_server.settlement import Settlement
 from boxoffice_server.storage import create_store
 from boxoffice_server.streaming.feed import Feed
 from boxoffice_server.subscriptions.engine import Subscriptions
-from boxoffice_server.subscriptions.granting import ManualVendor
+from boxoffice_server.subscriptions.granting import Granting, ManualVendor
+from boxoffice_server.subscriptions.linking import Linking
 from boxoffice_server.subscriptions.rebuilding import Rebuilding
+from boxoffice_server.subscriptions.reconciling import Reconciling
 from boxoffice_server.subscriptions.sweeper import Sweeper
+from boxoffice_server.vendors.app_store.absent import NoAppStore
 from boxoffice_server.vendors.app_store.reader import AppStoreReader
 from boxoffice_server.vendors.stripe.books import StripeBooks
 from boxoffice_server.vendors.stripe.client import Patience, StripeConnection
@@ -126,7 +129,7 @@ class Application:
         )
         subscriptions = Subscriptions(
             clock=clock,
-            vendors=_subscription_vendors(),
+            readers=_subscription_readers(),
         )
         intake = Intake(
             store=store,
@@ -150,7 +153,7 @@ class Application:
             store=store,
             clock=clock,
             subscriptions=subscriptions,
-            gateways={},
+            vendors={},
             instance=instance,
             look_every=timings.look_every,
         )
@@ -168,8 +171,14 @@ class Application:
                 clock=clock,
                 writes=writes,
                 feed=self._feed,
-                listener=subscriptions,
                 environment=(Environment.PRODUCTION if settings.livemode else Environment.SANDBOX),
+                subscriptions=subscriptions,
+                linking=Linking(clock=clock, subscriptions=subscriptions),
+                granting=Granting(clock=clock, subscriptions=subscriptions),
+                purchases=NoAppStore(),
+                reconciling=Reconciling(
+                    store=store, clock=clock, subscriptions=subscriptions, vendors={}
+                ),
             ),
             orders=OrdersServicer(
                 store=store,
@@ -284,13 +293,13 @@ async def open_rebuilding(settings: Settings) -> AsyncIterator[Rebuilding]:
     await store.open()
     try:
         clock.set_offset(await store.read(lambda repo: repo.log.clock_offset()))
-        subscriptions = Subscriptions(clock=clock, vendors=_subscription_vendors())
+        subscriptions = Subscriptions(clock=clock, readers=_subscription_readers())
         yield Rebuilding(store=store, clock=clock, subscriptions=subscriptions)
     finally:
         await store.close()
 
 
-def _subscription_vendors() -> dict[SubscriptionSource, SubscriptionVendor]:
+def _subscription_readers() -> dict[SubscriptionSource, SubscriptionReader]:
     return {
         SubscriptionSource.APP_STORE: AppStoreReader(),
         SubscriptionSource.MANUAL: ManualVendor(),

@@ -33,7 +33,7 @@ def desk(store: Store, clock: StillClock) -> Desk:
     """The engine with all that is around it."""
     subscriptions = Subscriptions(
         clock=clock,
-        vendors={
+        readers={
             SubscriptionSource.APP_STORE: AppStoreReader(),
             SubscriptionSource.MANUAL: ManualVendor(),
         },

@@ -1,7 +1,7 @@
 """Our view of a subscription beside its vendor's."""
 
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -14,6 +14,7 @@ from boxoffice_server.domain.subscription import (
     SubscriptionSource,
 )
 from boxoffice_server.subscriptions.reconciling import DriftReport, Reconciling
+from tests.subscriptions.apple import Apple
 from tests.subscriptions.desk import KEY, Desk, sold_product
 from tests.vendors.app_store.payloads import (
     FEBRUARY_1,
@@ -29,17 +30,6 @@ TOKEN = "0c9f5a0e-6d0a-4f0e-8a54-0e1e6f0d7c11"
 BOUGHT = told_fact("SUBSCRIBED", "INITIAL_BUY", tx={"appAccountToken": TOKEN}, signed=JANUARY_1)
 
 
-@dataclass
-class Apple:
-    """A vendor that answers what it is told to."""
-
-    answer: list[SubscriptionFact] = field(default_factory=list)
-
-    async def current(self, key: LineageKey, *, now: datetime) -> list[SubscriptionFact]:
-        del key, now
-        return self.answer
-
-
 async def _reconcile(
     desk: Desk, *answer: SubscriptionFact, repair: bool = False, key: LineageKey = KEY
 ) -> DriftReport:
@@ -47,7 +37,7 @@ async def _reconcile(
         store=desk.store,
         clock=desk.clock,
         subscriptions=desk.subscriptions,
-        gateways={SubscriptionSource.APP_STORE: Apple(list(answer))},
+        vendors={SubscriptionSource.APP_STORE: Apple(list(answer))},
     )
     told = await reconciling.ask(key)
     return await desk.store.write(lambda repo: reconciling.compare(repo, key, told, repair=repair))

@@ -1,8 +1,8 @@
 """What time alone brings about is made into events, once, by one replica at a time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -16,6 +16,7 @@ from boxoffice_server.domain.subscription import (
 from boxoffice_server.ports import Repository
 from boxoffice_server.subscriptions.engine import Brought
 from boxoffice_server.subscriptions.sweeper import MOST_ASKED, SET_ASIDE, Sweeper
+from tests.subscriptions.apple import Apple
 from tests.subscriptions.desk import KEY, Desk, sold_product
 from tests.vendors.app_store.payloads import (
     FEBRUARY_1,
@@ -41,27 +42,12 @@ OFF = replace(
 )
 
 
-@dataclass
-class Apple:
-    """A vendor that answers what it is told to, and keeps what it was asked."""
-
-    answer: Sequence[SubscriptionFact] | BoxofficeError = ()
-    asked: list[LineageKey] = field(default_factory=list)
-
-    async def current(self, key: LineageKey, *, now: datetime) -> list[SubscriptionFact]:
-        del now
-        self.asked.append(key)
-        if isinstance(self.answer, BoxofficeError):
-            raise self.answer
-        return list(self.answer)
-
-
 def _sweeper(desk: Desk, apple: Apple | None = None, *, instance: str = "one") -> Sweeper:
     return Sweeper(
         store=desk.store,
         clock=desk.clock,
         subscriptions=desk.subscriptions,
-        gateways={SubscriptionSource.APP_STORE: apple or Apple()},
+        vendors={SubscriptionSource.APP_STORE: apple or Apple()},
         instance=instance,
     )
 

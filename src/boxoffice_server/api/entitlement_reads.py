@@ -30,6 +30,8 @@ from boxoffice_server.ports import (
     Store,
     SubscriptionEventFilter,
 )
+from boxoffice_server.subscriptions.picture import Pictures
+from boxoffice_server.subscriptions.recalling import recall
 
 # A call reads the rows so many times at most to find those that match.
 MOST_ROUNDS = 10
@@ -42,6 +44,7 @@ class _Wanted:
     filter: EntitlementFilter
     statuses: frozenset[EntitlementStatus]
     as_of: datetime | None
+    known_at: datetime | None
     fresh: Token | None
 
 
@@ -60,10 +63,13 @@ class _Stood:
 class EntitlementReadMethods:
     """What can be asked about entitlements."""
 
-    def __init__(self, *, store: Store, clock: Clock, environment: Environment) -> None:
+    def __init__(
+        self, *, store: Store, clock: Clock, environment: Environment, pictures: Pictures
+    ) -> None:
         self._store = store
         self._clock = clock
         self._environment = environment
+        self._pictures = pictures
 
     async def GetEntitlement(
         self, request: pb.GetEntitlementRequest, context: Context
@@ -97,7 +103,10 @@ class EntitlementReadMethods:
             return repo.log.bounds().head_token().encode()
 
         token = await self._store.read(begin)
-        found, next_page_token = await self._collect(wanted, page, now)
+        if wanted.known_at is None:
+            found, next_page_token = await self._collect(wanted, page, now)
+        else:
+            found, next_page_token = await self._recall(wanted, page, wanted.known_at)
         return pb.ListEntitlementsResponse(
             entitlements=[convert.to_entitlement(each.entitlement, each.band) for each in found],
             next_page_token=next_page_token,
@@ -124,6 +133,24 @@ class EntitlementReadMethods:
             before = rows[-1].id
         return found, page.after(before)
 
+    async def _recall(
+        self, wanted: _Wanted, page: Page, known_at: datetime
+    ) -> tuple[list[_Stood], str]:
+        """Tell what was known, all of it at once: a user has few subscriptions."""
+        as_of = wanted.as_of or known_at
+        recalled = await self._store.read(
+            lambda repo: recall(repo, self._pictures, wanted.filter, known_at=known_at, as_of=as_of)
+        )
+        found = [
+            _Stood(entitlement=each.entitlement, band=each.band)
+            for each in recalled
+            if not wanted.statuses or each.band.status in wanted.statuses
+        ]
+        ids = [each.id for each in found]
+        behind = ids.index(page.before_id) + 1 if page.before_id in ids else 0
+        items, next_page_token = page.cut(found[behind:])
+        return list(items), next_page_token
+
     def _read_filter(self, request: pb.ListEntitlementsRequest, now: datetime) -> _Wanted:
         faults = Faults()
         faults.page_size(request.page_size)
@@ -132,6 +159,13 @@ class EntitlementReadMethods:
         faults.refuse()
         statuses = convert.from_statuses(request.statuses, request.status_categories)
         as_of = from_timestamp(request.as_of, "as_of") if request.HasField("as_of") else None
+        known_at = None
+        if request.HasField("known_at"):
+            known_at = from_timestamp(request.known_at, "known_at")
+            faults.user_id(request.user_id, "user_id")
+            if known_at > now:
+                faults.add("known_at", "must not be in the future")
+            faults.refuse()
         return _Wanted(
             filter=EntitlementFilter(
                 environment=convert.from_environment(
@@ -146,6 +180,7 @@ class EntitlementReadMethods:
             ),
             statuses=frozenset(statuses),
             as_of=as_of,
+            known_at=known_at,
             fresh=read_freshness(request),
         )
 

@@ -21,7 +21,7 @@ from boxoffice_server.domain.grant import Grant
 from boxoffice_server.domain.ids import Prefix, new_id
 from boxoffice_server.domain.subscription import Environment, LineageKey, SubscriptionSource
 from boxoffice_server.domain.text import text_violations
-from boxoffice_server.ports import Clock, Repository, SubmittedPurchases
+from boxoffice_server.ports import Clock, Repository, SubmittedPurchase, SubmittedPurchases
 from boxoffice_server.subscriptions.granting import Granting
 from boxoffice_server.subscriptions.linking import Linking
 
@@ -83,12 +83,12 @@ class PurchaseMethods:
         known = await self._writes.known(key, request, answer_type)
         if known is not None:
             return known
-        facts = await self._read_purchase(request)
+        fact = await self._read_purchase(request)
 
         def link(repo: Repository) -> pb.SubmitAppStoreTransactionResponse:
             brought = self._linking.hand_in(
                 repo,
-                facts,
+                [fact],
                 user_id=request.user_id,
                 reassign=request.reassign,
                 actor=request.actor,
@@ -104,30 +104,20 @@ class PurchaseMethods:
 
     async def _read_purchase(
         self, request: pb.SubmitAppStoreTransactionRequest
-    ) -> list[SubscriptionFact]:
-        now = self._clock.now()
+    ) -> SubscriptionFact:
         match request.WhichOneof("purchase"):
             case "signed_transaction":
-                return await self._purchases.signed(request.signed_transaction, now=now)
+                purchase = SubmittedPurchase(signed_transaction=request.signed_transaction)
+            case "transaction_id":
+                purchase = SubmittedPurchase(transaction_id=request.transaction_id)
             case "receipt_data":
-                return await self._purchases.receipt(request.receipt_data, now=now)
-            case "transaction":
-                named = request.transaction
-                faults = Faults()
-                faults.id(named.transaction_id, "transaction.transaction_id")
-                faults.id(named.app, "transaction.app")
-                faults.refuse()
-                environment = from_environment(
-                    named.environment, "transaction.environment", default=self._environment
-                )
-                return await self._purchases.named(
-                    named.transaction_id, app=named.app, environment=environment, now=now
-                )
+                purchase = SubmittedPurchase(receipt=request.receipt_data)
             case None:
                 raise invalid_field(
                     "purchase",
-                    "must be one of signed_transaction, transaction and receipt_data",
+                    "must be one of signed_transaction, transaction_id and receipt_data",
                 )
+        return await self._purchases.read(purchase, now=self._clock.now())
 
     async def GrantEntitlement(
         self, request: pb.GrantEntitlementRequest, context: Context

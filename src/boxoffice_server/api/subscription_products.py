@@ -61,6 +61,7 @@ class SubscriptionProductMethods:
 
         def create(repo: Repository) -> pb.CreateSubscriptionProductResponse:
             catalogue = repo.subscription_products
+            catalogue.hold_vendor(product.source, product.app, product.vendor_product_id)
             catalogue.hold(product.group)
             tiers = catalogue.tiers([product.group]).get(product.group, {})
             if tiers.get(product.tier, product.rank) != product.rank:

@@ -29,7 +29,7 @@ from boxoffice_server.domain.refund import (
     RefundNews,
 )
 from boxoffice_server.domain.signals import ClockRules, Signal
-from boxoffice_server.domain.subscription import Environment, LineageKey
+from boxoffice_server.domain.subscription import LineageKey
 from boxoffice_server.ports.store import Repository
 
 
@@ -254,6 +254,54 @@ class SubscriptionFacts(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmittedPurchase:
+    """A purchase that was handed in, by one of three: the others are empty.
+
+    `signed_transaction` is as the device has it; `receipt` is in base64, and only older apps have
+    one.
+    """
+
+    signed_transaction: str = ""
+    transaction_id: str = ""
+    receipt: str = ""
+
+
+class SubmittedPurchases(Protocol):
+    """A vendor whose purchases can be handed in."""
+
+    async def read(self, purchase: SubmittedPurchase, *, now: datetime) -> SubscriptionFact:
+        """Verify a purchase, or ask the vendor for it; answers what it tells of a subscription.
+
+        Raises TRANSACTION_INVALID, TRANSACTION_NOT_FOUND, VENDOR_UNAVAILABLE, VENDOR_REFUSED, or
+        SOURCE_NOT_CONFIGURED where the vendor must be asked and there is no key to it.
+        """
+        ...
+
+
+class SubscriptionVendor(Protocol):
+    """A vendor that can be asked about subscriptions. Errors as for SubmittedPurchases."""
+
+    async def statuses(self, lineage: LineageKey, *, now: datetime) -> list[SubscriptionFact]:
+        """Read how all subscriptions of a lineage's customer stand now."""
+        ...
+
+    def history(
+        self, lineage: LineageKey, *, now: datetime
+    ) -> AsyncIterator[list[SubscriptionFact]]:
+        """Read every period of a lineage's customer, page by page, oldest first."""
+        ...
+
+    def notifications(
+        self, since: datetime, until: datetime, *, now: datetime, only_failures: bool = False
+    ) -> AsyncIterator[list[VerifiedNotification]]:
+        """Read the notifications that were sent between two times, as they were then.
+
+        With `only_failures`, those alone that did not reach us.
+        """
+        ...
+
+
 class NotificationSource(Protocol):
     """A vendor that sends notifications."""
 
@@ -282,7 +330,7 @@ class NotificationSource(Protocol):
         ...
 
 
-class SubscriptionVendor(Protocol):
+class SubscriptionReader(Protocol):
     """What is known of a source of subscriptions without asking it. Pure."""
 
     @property
@@ -292,33 +340,4 @@ class SubscriptionVendor(Protocol):
 
     def signals(self, fact: SubscriptionFact) -> list[Signal]:
         """Tell what one of its facts says."""
-        ...
-
-
-class SubscriptionGateway(Protocol):
-    """A vendor of subscriptions that can be asked. Errors: VENDOR_UNAVAILABLE."""
-
-    async def current(self, key: LineageKey, *, now: datetime) -> list[SubscriptionFact]:
-        """Ask how a lineage stands now; nothing where the vendor does not know it any more."""
-        ...
-
-
-class SubmittedPurchases(Protocol):
-    """Purchases that callers hand in, read and verified.
-
-    Errors: TRANSACTION_INVALID, TRANSACTION_NOT_FOUND, VENDOR_UNAVAILABLE.
-    """
-
-    async def signed(self, transaction: str, *, now: datetime) -> list[SubscriptionFact]:
-        """Read a transaction that the vendor has signed; all that is answered is of one lineage."""
-        ...
-
-    async def named(
-        self, transaction_id: str, *, app: str, environment: Environment, now: datetime
-    ) -> list[SubscriptionFact]:
-        """Ask the vendor for a transaction; all that is answered is of one lineage."""
-        ...
-
-    async def receipt(self, receipt: str, *, now: datetime) -> list[SubscriptionFact]:
-        """Ask the vendor for what a receipt names; all that is answered is of one lineage."""
         ...

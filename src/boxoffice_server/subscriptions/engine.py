@@ -23,7 +23,7 @@ from boxoffice_server.domain.subscription import (
     SubscriptionProduct,
     SubscriptionSource,
 )
-from boxoffice_server.ports import Clock, Repository, SubscriptionVendor
+from boxoffice_server.ports import Clock, Repository, SubscriptionReader
 from boxoffice_server.subscriptions.picture import Picture, Pictures
 
 # How soon, and how late, a vendor is asked again about a subscription that has gone silent.
@@ -46,9 +46,9 @@ class Subscriptions:
     """Keeps facts, and brings what is known of users in line with them."""
 
     def __init__(
-        self, *, clock: Clock, vendors: Mapping[SubscriptionSource, SubscriptionVendor]
+        self, *, clock: Clock, readers: Mapping[SubscriptionSource, SubscriptionReader]
     ) -> None:
-        self.pictures = Pictures(vendors)
+        self.pictures = Pictures(readers)
         self._clock = clock
         self._log = structlog.get_logger(part="subscriptions")
 

@@ -18,7 +18,7 @@ from boxoffice_server.domain.subscription import (
     SubscriptionProduct,
     SubscriptionSource,
 )
-from boxoffice_server.ports import Repository, SubscriptionVendor
+from boxoffice_server.ports import Repository, SubscriptionReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,12 +116,12 @@ class Picture:
 class Pictures:
     """Works out pictures."""
 
-    def __init__(self, vendors: Mapping[SubscriptionSource, SubscriptionVendor]) -> None:
-        self._vendors = vendors
+    def __init__(self, readers: Mapping[SubscriptionSource, SubscriptionReader]) -> None:
+        self._readers = readers
 
     def rules(self, source: SubscriptionSource) -> ClockRules:
         """Tell what the passing of time does to what comes from this source."""
-        return self._vendors[source].rules
+        return self._readers[source].rules
 
     def take(
         self,
@@ -148,8 +148,8 @@ class Pictures:
             for each in repo.links.of_lineage(key.id)
             if known_at is None or each.record_time <= known_at
         ]
-        vendor = self._vendors[key.source]
-        story = tell([said for each in facts for said in vendor.signals(each)], vendor.rules)
+        reader = self._readers[key.source]
+        story = tell([said for each in facts for said in reader.signals(each)], reader.rules)
         held = tenures(facts, links, _registered(repo, facts, known_at))
         products = _products(repo, key, story, known_at)
         by_id = {each.id: each for each in facts}
@@ -160,7 +160,7 @@ class Pictures:
                 holding=each,
                 bands=tuple(_explained(band, products, by_id) for band in each.bands),
             )
-            for each in share_out(story, held, key, vendor.rules)
+            for each in share_out(story, held, key, reader.rules)
             if each.product in products
         )
         return Picture(

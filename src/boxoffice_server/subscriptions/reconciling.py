@@ -11,7 +11,8 @@ from boxoffice_server.domain.subscription import (
     SubscriptionEvent,
     SubscriptionSource,
 )
-from boxoffice_server.ports import Clock, Repository, Store, SubscriptionGateway
+from boxoffice_server.ports import Clock, Repository, Store, SubscriptionVendor
+from boxoffice_server.subscriptions.asking import ask
 from boxoffice_server.subscriptions.engine import Subscriptions
 from boxoffice_server.subscriptions.picture import Picture
 
@@ -44,23 +45,23 @@ class Reconciling:
         store: Store,
         clock: Clock,
         subscriptions: Subscriptions,
-        gateways: Mapping[SubscriptionSource, SubscriptionGateway],
+        vendors: Mapping[SubscriptionSource, SubscriptionVendor],
     ) -> None:
         self._store = store
         self._clock = clock
         self._subscriptions = subscriptions
-        self._gateways = gateways
+        self._vendors = vendors
 
     async def ask(self, key: LineageKey) -> list[SubscriptionFact]:
         """Ask the vendor of a lineage how it stands."""
-        gateway = self._gateways.get(key.source)
-        if gateway is None:
+        vendor = self._vendors.get(key.source)
+        if vendor is None:
             raise BoxofficeError(
                 Reason.SUBSCRIPTION_NOT_RECONCILABLE,
                 f"a subscription whose source is {key.source} has no vendor to ask",
                 metadata={"lineage_id": key.id},
             )
-        return await gateway.current(key, now=self._clock.now())
+        return await ask(vendor, key, now=self._clock.now())
 
     def compare(
         self, repo: Repository, key: LineageKey, told: Sequence[SubscriptionFact], *, repair: bool

@@ -15,7 +15,8 @@ from boxoffice_server.domain.errors import BoxofficeError
 from boxoffice_server.domain.facts import SubscriptionFact
 from boxoffice_server.domain.lineage import Lineage
 from boxoffice_server.domain.subscription import SubscriptionSource
-from boxoffice_server.ports import Clock, Repository, Store, SubscriptionGateway
+from boxoffice_server.ports import Clock, Repository, Store, SubscriptionVendor
+from boxoffice_server.subscriptions.asking import ask
 from boxoffice_server.subscriptions.engine import FIRST_ASK, LAST_ASK, Subscriptions
 
 SWEEP = "sweep"
@@ -37,14 +38,14 @@ class Sweeper:
         store: Store,
         clock: Clock,
         subscriptions: Subscriptions,
-        gateways: Mapping[SubscriptionSource, SubscriptionGateway],
+        vendors: Mapping[SubscriptionSource, SubscriptionVendor],
         instance: str,
         look_every: timedelta = LOOK_EVERY,
     ) -> None:
         self._store = store
         self._clock = clock
         self._subscriptions = subscriptions
-        self._gateways = gateways
+        self._vendors = vendors
         self._instance = instance
         self._look_every = look_every.total_seconds()
         self._stirred = asyncio.Event()
@@ -124,11 +125,11 @@ class Sweeper:
         return len(silent)
 
     async def _ask(self, lineage: Lineage) -> None:
-        gateway = self._gateways.get(lineage.key.source)
+        vendor = self._vendors.get(lineage.key.source)
         found: Sequence[SubscriptionFact] = ()
-        if gateway is not None:
+        if vendor is not None:
             try:
-                found = await gateway.current(lineage.key, now=self._clock.now())
+                found = await ask(vendor, lineage.key, now=self._clock.now())
             except BoxofficeError as error:
                 self._log.warning(
                     "a silent subscription could not be asked about",

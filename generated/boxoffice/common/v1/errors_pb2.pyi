@@ -256,6 +256,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: `{"reason":"SUBSCRIPTION_NOT_RECONCILABLE","domain":"boxoffice",
     "metadata":{"lineage_id":"lin_…"}}`
     """
+    ERROR_REASON_LINEAGE_NOT_FOUND: _ErrorReason.ValueType  # 82
+    """NOT_FOUND. There is no such subscription.
+    Example: `{"reason":"LINEAGE_NOT_FOUND","domain":"boxoffice",
+    "metadata":{"lineage_id":"lin_…"}}`
+    """
     ERROR_REASON_SUBSCRIPTION_PRODUCT_NOT_FOUND: _ErrorReason.ValueType  # 100
     """NOT_FOUND. There is no such subscription product.
     Example: `{"reason":"SUBSCRIPTION_PRODUCT_NOT_FOUND","domain":"boxoffice",
@@ -562,6 +567,11 @@ ERROR_REASON_SUBSCRIPTION_NOT_RECONCILABLE: ErrorReason.ValueType  # 81
 """FAILED_PRECONDITION. The subscription's source has nobody who could be asked about it: it was
 given by hand, or the service is not set up for its vendor.
 Example: `{"reason":"SUBSCRIPTION_NOT_RECONCILABLE","domain":"boxoffice",
+"metadata":{"lineage_id":"lin_…"}}`
+"""
+ERROR_REASON_LINEAGE_NOT_FOUND: ErrorReason.ValueType  # 82
+"""NOT_FOUND. There is no such subscription.
+Example: `{"reason":"LINEAGE_NOT_FOUND","domain":"boxoffice",
 "metadata":{"lineage_id":"lin_…"}}`
 """
 ERROR_REASON_SUBSCRIPTION_PRODUCT_NOT_FOUND: ErrorReason.ValueType  # 100

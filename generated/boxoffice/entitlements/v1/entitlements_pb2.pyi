@@ -337,6 +337,7 @@ class ListEntitlementsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     AT_LEAST_AS_FRESH_FIELD_NUMBER: _builtins.int
     FULLY_CONSISTENT_FIELD_NUMBER: _builtins.int
+    KNOWN_AT_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Optional. Only this user's."""
     subscription_group: _builtins.str
@@ -370,6 +371,12 @@ class ListEntitlementsRequest(_message.Message):
         begun by then are left out. Default: now.
         """
 
+    @_builtins.property
+    def known_at(self) -> _timestamp_pb2.Timestamp:
+        """Optional. As they follow from what was recorded by this time, which is not in the future: what
+        did we tell them on the 5th? Needs `user_id`. Without `as_of`, as they stood at that time.
+        """
+
     def __init__(
         self,
         *,
@@ -384,10 +391,11 @@ class ListEntitlementsRequest(_message.Message):
         page_token: _builtins.str = ...,
         at_least_as_fresh: _builtins.str = ...,
         fully_consistent: _builtins.bool = ...,
+        known_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "at_least_as_fresh", b"at_least_as_fresh", "freshness", b"freshness", "fully_consistent", b"fully_consistent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "at_least_as_fresh", b"at_least_as_fresh", "freshness", b"freshness", "fully_consistent", b"fully_consistent", "known_at", b"known_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "at_least_as_fresh", b"at_least_as_fresh", "environment", b"environment", "freshness", b"freshness", "fully_consistent", b"fully_consistent", "page_size", b"page_size", "page_token", b"page_token", "source", b"source", "status_categories", b"status_categories", "statuses", b"statuses", "subscription_group", b"subscription_group", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "at_least_as_fresh", b"at_least_as_fresh", "environment", b"environment", "freshness", b"freshness", "fully_consistent", b"fully_consistent", "known_at", b"known_at", "page_size", b"page_size", "page_token", b"page_token", "source", b"source", "status_categories", b"status_categories", "statuses", b"statuses", "subscription_group", b"subscription_group", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_freshness: _TypeAlias = _typing.Literal["at_least_as_fresh", "fully_consistent"]  # noqa: Y015
     _WhichOneofArgType_freshness: _TypeAlias = _typing.Literal["freshness", b"freshness"]  # noqa: Y015

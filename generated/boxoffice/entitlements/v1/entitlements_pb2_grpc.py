@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from boxoffice.entitlements.v1 import entitlements_pb2 as boxoffice_dot_entitlements_dot_v1_dot_entitlements__pb2
+from boxoffice.entitlements.v1 import purchases_pb2 as boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2
 
 GRPC_GENERATED_VERSION = '1.81.1'
 GRPC_VERSION = grpc.__version__
@@ -97,6 +98,36 @@ class EntitlementsServiceStub:
                 '/boxoffice.entitlements.v1.EntitlementsService/DeleteSubscriptionProduct',
                 request_serializer=boxoffice_dot_entitlements_dot_v1_dot_entitlements__pb2.DeleteSubscriptionProductRequest.SerializeToString,
                 response_deserializer=boxoffice_dot_entitlements_dot_v1_dot_entitlements__pb2.DeleteSubscriptionProductResponse.FromString,
+                _registered_method=True)
+        self.CreateAppAccountToken = channel.unary_unary(
+                '/boxoffice.entitlements.v1.EntitlementsService/CreateAppAccountToken',
+                request_serializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.CreateAppAccountTokenRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.CreateAppAccountTokenResponse.FromString,
+                _registered_method=True)
+        self.SubmitAppStoreTransaction = channel.unary_unary(
+                '/boxoffice.entitlements.v1.EntitlementsService/SubmitAppStoreTransaction',
+                request_serializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.SubmitAppStoreTransactionRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.SubmitAppStoreTransactionResponse.FromString,
+                _registered_method=True)
+        self.GrantEntitlement = channel.unary_unary(
+                '/boxoffice.entitlements.v1.EntitlementsService/GrantEntitlement',
+                request_serializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.GrantEntitlementRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.GrantEntitlementResponse.FromString,
+                _registered_method=True)
+        self.RevokeGrant = channel.unary_unary(
+                '/boxoffice.entitlements.v1.EntitlementsService/RevokeGrant',
+                request_serializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.RevokeGrantRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.RevokeGrantResponse.FromString,
+                _registered_method=True)
+        self.ReconcileSubscription = channel.unary_unary(
+                '/boxoffice.entitlements.v1.EntitlementsService/ReconcileSubscription',
+                request_serializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.ReconcileSubscriptionRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.ReconcileSubscriptionResponse.FromString,
+                _registered_method=True)
+        self.DetachUser = channel.unary_unary(
+                '/boxoffice.entitlements.v1.EntitlementsService/DetachUser',
+                request_serializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.DetachUserRequest.SerializeToString,
+                response_deserializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.DetachUserResponse.FromString,
                 _registered_method=True)
 
 
@@ -240,6 +271,75 @@ class EntitlementsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateAppAccountToken(self, request, context):
+        """Makes a token that an app passes to the App Store with each purchase, so that purchases link
+        themselves to the user. A user may have several.
+
+        Errors: INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubmitAppStoreTransaction(self, request, context):
+        """Links a purchase to a user: the subscription with all that it was and will be, unless somebody
+        held it before. Nothing is taken from a caller's word: what is handed in is signed by Apple, or
+        Apple is asked for it.
+
+        Errors: INVALID_ARGUMENT/FIELD_INVALID, INVALID_ARGUMENT/TRANSACTION_INVALID,
+        NOT_FOUND/TRANSACTION_NOT_FOUND, FAILED_PRECONDITION/SUBSCRIPTION_HELD,
+        FAILED_PRECONDITION/SOURCE_NOT_CONFIGURED, UNAVAILABLE/VENDOR_UNAVAILABLE,
+        FAILED_PRECONDITION/VENDOR_REFUSED, ALREADY_EXISTS/REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GrantEntitlement(self, request, context):
+        """Gives a user a subscription product by hand, until a time or for good: `using_promotion` while
+        it lasts.
+
+        Errors: NOT_FOUND/SUBSCRIPTION_PRODUCT_NOT_FOUND, FAILED_PRECONDITION/PRODUCT_NOT_GRANTABLE,
+        INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeGrant(self, request, context):
+        """Takes back what was given by hand: `revoked` from now on.
+
+        Errors: NOT_FOUND/GRANT_NOT_FOUND, FAILED_PRECONDITION/GRANT_ENDED,
+        INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReconcileSubscription(self, request, context):
+        """Asks the vendor how a subscription stands, tells how our view differs, and makes ours what the
+        vendor's is where that is asked for.
+
+        Errors: NOT_FOUND/LINEAGE_NOT_FOUND, NOT_FOUND/ENTITLEMENT_NOT_FOUND,
+        FAILED_PRECONDITION/SUBSCRIPTION_NOT_RECONCILABLE, NOT_FOUND/TRANSACTION_NOT_FOUND,
+        FAILED_PRECONDITION/SOURCE_NOT_CONFIGURED, UNAVAILABLE/VENDOR_UNAVAILABLE,
+        FAILED_PRECONDITION/VENDOR_REFUSED, INVALID_ARGUMENT/FIELD_INVALID,
+        ALREADY_EXISTS/REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DetachUser(self, request, context):
+        """Lets go of a user who is no more: what the user holds ends `revoked` now and can be claimed by
+        anyone, and no later purchase links itself by the user's tokens or id.
+
+        Errors: INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EntitlementsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -302,6 +402,36 @@ def add_EntitlementsServiceServicer_to_server(servicer, server):
                     servicer.DeleteSubscriptionProduct,
                     request_deserializer=boxoffice_dot_entitlements_dot_v1_dot_entitlements__pb2.DeleteSubscriptionProductRequest.FromString,
                     response_serializer=boxoffice_dot_entitlements_dot_v1_dot_entitlements__pb2.DeleteSubscriptionProductResponse.SerializeToString,
+            ),
+            'CreateAppAccountToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateAppAccountToken,
+                    request_deserializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.CreateAppAccountTokenRequest.FromString,
+                    response_serializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.CreateAppAccountTokenResponse.SerializeToString,
+            ),
+            'SubmitAppStoreTransaction': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitAppStoreTransaction,
+                    request_deserializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.SubmitAppStoreTransactionRequest.FromString,
+                    response_serializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.SubmitAppStoreTransactionResponse.SerializeToString,
+            ),
+            'GrantEntitlement': grpc.unary_unary_rpc_method_handler(
+                    servicer.GrantEntitlement,
+                    request_deserializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.GrantEntitlementRequest.FromString,
+                    response_serializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.GrantEntitlementResponse.SerializeToString,
+            ),
+            'RevokeGrant': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeGrant,
+                    request_deserializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.RevokeGrantRequest.FromString,
+                    response_serializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.RevokeGrantResponse.SerializeToString,
+            ),
+            'ReconcileSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReconcileSubscription,
+                    request_deserializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.ReconcileSubscriptionRequest.FromString,
+                    response_serializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.ReconcileSubscriptionResponse.SerializeToString,
+            ),
+            'DetachUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.DetachUser,
+                    request_deserializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.DetachUserRequest.FromString,
+                    response_serializer=boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.DetachUserResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -632,6 +762,168 @@ class EntitlementsService:
             '/boxoffice.entitlements.v1.EntitlementsService/DeleteSubscriptionProduct',
             boxoffice_dot_entitlements_dot_v1_dot_entitlements__pb2.DeleteSubscriptionProductRequest.SerializeToString,
             boxoffice_dot_entitlements_dot_v1_dot_entitlements__pb2.DeleteSubscriptionProductResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateAppAccountToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.entitlements.v1.EntitlementsService/CreateAppAccountToken',
+            boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.CreateAppAccountTokenRequest.SerializeToString,
+            boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.CreateAppAccountTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitAppStoreTransaction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.entitlements.v1.EntitlementsService/SubmitAppStoreTransaction',
+            boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.SubmitAppStoreTransactionRequest.SerializeToString,
+            boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.SubmitAppStoreTransactionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GrantEntitlement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.entitlements.v1.EntitlementsService/GrantEntitlement',
+            boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.GrantEntitlementRequest.SerializeToString,
+            boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.GrantEntitlementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeGrant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.entitlements.v1.EntitlementsService/RevokeGrant',
+            boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.RevokeGrantRequest.SerializeToString,
+            boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.RevokeGrantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReconcileSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.entitlements.v1.EntitlementsService/ReconcileSubscription',
+            boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.ReconcileSubscriptionRequest.SerializeToString,
+            boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.ReconcileSubscriptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DetachUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boxoffice.entitlements.v1.EntitlementsService/DetachUser',
+            boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.DetachUserRequest.SerializeToString,
+            boxoffice_dot_entitlements_dot_v1_dot_purchases__pb2.DetachUserResponse.FromString,
             options,
             channel_credentials,
             insecure,

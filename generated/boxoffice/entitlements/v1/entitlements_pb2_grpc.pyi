@@ -4,6 +4,7 @@ isort:skip_file
 May this user do this? What users are entitled to by their subscriptions, and how it came about."""
 
 from boxoffice.entitlements.v1 import entitlements_pb2 as _entitlements_pb2
+from boxoffice.entitlements.v1 import purchases_pb2 as _purchases_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
@@ -122,6 +123,51 @@ class EntitlementsServiceStub:
     Errors: NOT_FOUND/SUBSCRIPTION_PRODUCT_NOT_FOUND, FAILED_PRECONDITION/SUBSCRIPTION_PRODUCT_USED,
     ALREADY_EXISTS/REQUEST_ID_REUSED.
     """
+    CreateAppAccountToken: _grpc.UnaryUnaryMultiCallable[_purchases_pb2.CreateAppAccountTokenRequest, _purchases_pb2.CreateAppAccountTokenResponse]
+    """Makes a token that an app passes to the App Store with each purchase, so that purchases link
+    themselves to the user. A user may have several.
+
+    Errors: INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+    """
+    SubmitAppStoreTransaction: _grpc.UnaryUnaryMultiCallable[_purchases_pb2.SubmitAppStoreTransactionRequest, _purchases_pb2.SubmitAppStoreTransactionResponse]
+    """Links a purchase to a user: the subscription with all that it was and will be, unless somebody
+    held it before. Nothing is taken from a caller's word: what is handed in is signed by Apple, or
+    Apple is asked for it.
+
+    Errors: INVALID_ARGUMENT/FIELD_INVALID, INVALID_ARGUMENT/TRANSACTION_INVALID,
+    NOT_FOUND/TRANSACTION_NOT_FOUND, FAILED_PRECONDITION/SUBSCRIPTION_HELD,
+    FAILED_PRECONDITION/SOURCE_NOT_CONFIGURED, UNAVAILABLE/VENDOR_UNAVAILABLE,
+    FAILED_PRECONDITION/VENDOR_REFUSED, ALREADY_EXISTS/REQUEST_ID_REUSED.
+    """
+    GrantEntitlement: _grpc.UnaryUnaryMultiCallable[_purchases_pb2.GrantEntitlementRequest, _purchases_pb2.GrantEntitlementResponse]
+    """Gives a user a subscription product by hand, until a time or for good: `using_promotion` while
+    it lasts.
+
+    Errors: NOT_FOUND/SUBSCRIPTION_PRODUCT_NOT_FOUND, FAILED_PRECONDITION/PRODUCT_NOT_GRANTABLE,
+    INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+    """
+    RevokeGrant: _grpc.UnaryUnaryMultiCallable[_purchases_pb2.RevokeGrantRequest, _purchases_pb2.RevokeGrantResponse]
+    """Takes back what was given by hand: `revoked` from now on.
+
+    Errors: NOT_FOUND/GRANT_NOT_FOUND, FAILED_PRECONDITION/GRANT_ENDED,
+    INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+    """
+    ReconcileSubscription: _grpc.UnaryUnaryMultiCallable[_purchases_pb2.ReconcileSubscriptionRequest, _purchases_pb2.ReconcileSubscriptionResponse]
+    """Asks the vendor how a subscription stands, tells how our view differs, and makes ours what the
+    vendor's is where that is asked for.
+
+    Errors: NOT_FOUND/LINEAGE_NOT_FOUND, NOT_FOUND/ENTITLEMENT_NOT_FOUND,
+    FAILED_PRECONDITION/SUBSCRIPTION_NOT_RECONCILABLE, NOT_FOUND/TRANSACTION_NOT_FOUND,
+    FAILED_PRECONDITION/SOURCE_NOT_CONFIGURED, UNAVAILABLE/VENDOR_UNAVAILABLE,
+    FAILED_PRECONDITION/VENDOR_REFUSED, INVALID_ARGUMENT/FIELD_INVALID,
+    ALREADY_EXISTS/REQUEST_ID_REUSED.
+    """
+    DetachUser: _grpc.UnaryUnaryMultiCallable[_purchases_pb2.DetachUserRequest, _purchases_pb2.DetachUserResponse]
+    """Lets go of a user who is no more: what the user holds ends `revoked` now and can be claimed by
+    anyone, and no later purchase links itself by the user's tokens or id.
+
+    Errors: INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+    """
 
 @_typing.type_check_only
 class EntitlementsServiceAsyncStub(EntitlementsServiceStub):
@@ -216,6 +262,51 @@ class EntitlementsServiceAsyncStub(EntitlementsServiceStub):
 
     Errors: NOT_FOUND/SUBSCRIPTION_PRODUCT_NOT_FOUND, FAILED_PRECONDITION/SUBSCRIPTION_PRODUCT_USED,
     ALREADY_EXISTS/REQUEST_ID_REUSED.
+    """
+    CreateAppAccountToken: _aio.UnaryUnaryMultiCallable[_purchases_pb2.CreateAppAccountTokenRequest, _purchases_pb2.CreateAppAccountTokenResponse]  # type: ignore[assignment]
+    """Makes a token that an app passes to the App Store with each purchase, so that purchases link
+    themselves to the user. A user may have several.
+
+    Errors: INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+    """
+    SubmitAppStoreTransaction: _aio.UnaryUnaryMultiCallable[_purchases_pb2.SubmitAppStoreTransactionRequest, _purchases_pb2.SubmitAppStoreTransactionResponse]  # type: ignore[assignment]
+    """Links a purchase to a user: the subscription with all that it was and will be, unless somebody
+    held it before. Nothing is taken from a caller's word: what is handed in is signed by Apple, or
+    Apple is asked for it.
+
+    Errors: INVALID_ARGUMENT/FIELD_INVALID, INVALID_ARGUMENT/TRANSACTION_INVALID,
+    NOT_FOUND/TRANSACTION_NOT_FOUND, FAILED_PRECONDITION/SUBSCRIPTION_HELD,
+    FAILED_PRECONDITION/SOURCE_NOT_CONFIGURED, UNAVAILABLE/VENDOR_UNAVAILABLE,
+    FAILED_PRECONDITION/VENDOR_REFUSED, ALREADY_EXISTS/REQUEST_ID_REUSED.
+    """
+    GrantEntitlement: _aio.UnaryUnaryMultiCallable[_purchases_pb2.GrantEntitlementRequest, _purchases_pb2.GrantEntitlementResponse]  # type: ignore[assignment]
+    """Gives a user a subscription product by hand, until a time or for good: `using_promotion` while
+    it lasts.
+
+    Errors: NOT_FOUND/SUBSCRIPTION_PRODUCT_NOT_FOUND, FAILED_PRECONDITION/PRODUCT_NOT_GRANTABLE,
+    INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+    """
+    RevokeGrant: _aio.UnaryUnaryMultiCallable[_purchases_pb2.RevokeGrantRequest, _purchases_pb2.RevokeGrantResponse]  # type: ignore[assignment]
+    """Takes back what was given by hand: `revoked` from now on.
+
+    Errors: NOT_FOUND/GRANT_NOT_FOUND, FAILED_PRECONDITION/GRANT_ENDED,
+    INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+    """
+    ReconcileSubscription: _aio.UnaryUnaryMultiCallable[_purchases_pb2.ReconcileSubscriptionRequest, _purchases_pb2.ReconcileSubscriptionResponse]  # type: ignore[assignment]
+    """Asks the vendor how a subscription stands, tells how our view differs, and makes ours what the
+    vendor's is where that is asked for.
+
+    Errors: NOT_FOUND/LINEAGE_NOT_FOUND, NOT_FOUND/ENTITLEMENT_NOT_FOUND,
+    FAILED_PRECONDITION/SUBSCRIPTION_NOT_RECONCILABLE, NOT_FOUND/TRANSACTION_NOT_FOUND,
+    FAILED_PRECONDITION/SOURCE_NOT_CONFIGURED, UNAVAILABLE/VENDOR_UNAVAILABLE,
+    FAILED_PRECONDITION/VENDOR_REFUSED, INVALID_ARGUMENT/FIELD_INVALID,
+    ALREADY_EXISTS/REQUEST_ID_REUSED.
+    """
+    DetachUser: _aio.UnaryUnaryMultiCallable[_purchases_pb2.DetachUserRequest, _purchases_pb2.DetachUserResponse]  # type: ignore[assignment]
+    """Lets go of a user who is no more: what the user holds ends `revoked` now and can be claimed by
+    anyone, and no later purchase links itself by the user's tokens or id.
+
+    Errors: INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
     """
 
 class EntitlementsServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -380,6 +471,87 @@ class EntitlementsServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: NOT_FOUND/SUBSCRIPTION_PRODUCT_NOT_FOUND, FAILED_PRECONDITION/SUBSCRIPTION_PRODUCT_USED,
         ALREADY_EXISTS/REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateAppAccountToken(
+        self,
+        request: _purchases_pb2.CreateAppAccountTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_purchases_pb2.CreateAppAccountTokenResponse, _abc.Awaitable[_purchases_pb2.CreateAppAccountTokenResponse]]:
+        """Makes a token that an app passes to the App Store with each purchase, so that purchases link
+        themselves to the user. A user may have several.
+
+        Errors: INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def SubmitAppStoreTransaction(
+        self,
+        request: _purchases_pb2.SubmitAppStoreTransactionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_purchases_pb2.SubmitAppStoreTransactionResponse, _abc.Awaitable[_purchases_pb2.SubmitAppStoreTransactionResponse]]:
+        """Links a purchase to a user: the subscription with all that it was and will be, unless somebody
+        held it before. Nothing is taken from a caller's word: what is handed in is signed by Apple, or
+        Apple is asked for it.
+
+        Errors: INVALID_ARGUMENT/FIELD_INVALID, INVALID_ARGUMENT/TRANSACTION_INVALID,
+        NOT_FOUND/TRANSACTION_NOT_FOUND, FAILED_PRECONDITION/SUBSCRIPTION_HELD,
+        FAILED_PRECONDITION/SOURCE_NOT_CONFIGURED, UNAVAILABLE/VENDOR_UNAVAILABLE,
+        FAILED_PRECONDITION/VENDOR_REFUSED, ALREADY_EXISTS/REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def GrantEntitlement(
+        self,
+        request: _purchases_pb2.GrantEntitlementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_purchases_pb2.GrantEntitlementResponse, _abc.Awaitable[_purchases_pb2.GrantEntitlementResponse]]:
+        """Gives a user a subscription product by hand, until a time or for good: `using_promotion` while
+        it lasts.
+
+        Errors: NOT_FOUND/SUBSCRIPTION_PRODUCT_NOT_FOUND, FAILED_PRECONDITION/PRODUCT_NOT_GRANTABLE,
+        INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeGrant(
+        self,
+        request: _purchases_pb2.RevokeGrantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_purchases_pb2.RevokeGrantResponse, _abc.Awaitable[_purchases_pb2.RevokeGrantResponse]]:
+        """Takes back what was given by hand: `revoked` from now on.
+
+        Errors: NOT_FOUND/GRANT_NOT_FOUND, FAILED_PRECONDITION/GRANT_ENDED,
+        INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ReconcileSubscription(
+        self,
+        request: _purchases_pb2.ReconcileSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_purchases_pb2.ReconcileSubscriptionResponse, _abc.Awaitable[_purchases_pb2.ReconcileSubscriptionResponse]]:
+        """Asks the vendor how a subscription stands, tells how our view differs, and makes ours what the
+        vendor's is where that is asked for.
+
+        Errors: NOT_FOUND/LINEAGE_NOT_FOUND, NOT_FOUND/ENTITLEMENT_NOT_FOUND,
+        FAILED_PRECONDITION/SUBSCRIPTION_NOT_RECONCILABLE, NOT_FOUND/TRANSACTION_NOT_FOUND,
+        FAILED_PRECONDITION/SOURCE_NOT_CONFIGURED, UNAVAILABLE/VENDOR_UNAVAILABLE,
+        FAILED_PRECONDITION/VENDOR_REFUSED, INVALID_ARGUMENT/FIELD_INVALID,
+        ALREADY_EXISTS/REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def DetachUser(
+        self,
+        request: _purchases_pb2.DetachUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_purchases_pb2.DetachUserResponse, _abc.Awaitable[_purchases_pb2.DetachUserResponse]]:
+        """Lets go of a user who is no more: what the user holds ends `revoked` now and can be claimed by
+        anyone, and no later purchase links itself by the user's tokens or id.
+
+        Errors: INVALID_ARGUMENT/FIELD_INVALID, ALREADY_EXISTS/REQUEST_ID_REUSED.
         """
 
 def add_EntitlementsServiceServicer_to_server(servicer: EntitlementsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,7 +26,7 @@ from boxoffice.entitlements.v1 import subscriptions_pb2 as boxoffice_dot_entitle
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)boxoffice/entitlements/v1/purchases.proto\x12\x19\x62oxoffice.entitlements.v1\x1a-boxoffice/entitlements/v1/subscriptions.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"C\n\x1c\x43reateAppAccountTokenRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"\x81\x01\n\x1d\x43reateAppAccountTokenResponse\x12\x19\n\x11\x61pp_account_token\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\xf2\x01\n SubmitAppStoreTransactionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x1c\n\x12signed_transaction\x18\x03 \x01(\tH\x00\x12\x46\n\x0btransaction\x18\x04 \x01(\x0b\x32/.boxoffice.entitlements.v1.TransactionReferenceH\x00\x12\x16\n\x0creceipt_data\x18\x05 \x01(\tH\x00\x12\x10\n\x08reassign\x18\x06 \x01(\x08\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\tB\n\n\x08purchase\"x\n\x14TransactionReference\x12\x16\n\x0etransaction_id\x18\x01 \x01(\t\x12\x0b\n\x03\x61pp\x18\x02 \x01(\t\x12;\n\x0b\x65nvironment\x18\x03 \x01(\x0e\x32&.boxoffice.entitlements.v1.Environment\"\x8b\x01\n!SubmitAppStoreTransactionResponse\x12<\n\x0c\x65ntitlements\x18\x01 \x03(\x0b\x32&.boxoffice.entitlements.v1.Entitlement\x12\x12\n\nlineage_id\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\x8d\x02\n\x17GrantEntitlementRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12-\n\tfrom_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12;\n\x0b\x65nvironment\x18\x08 \x01(\x0e\x32&.boxoffice.entitlements.v1.Environment\"\x9e\x01\n\x18GrantEntitlementResponse\x12/\n\x05grant\x18\x01 \x01(\x0b\x32 .boxoffice.entitlements.v1.Grant\x12;\n\x0b\x65ntitlement\x18\x02 \x01(\x0b\x32&.boxoffice.entitlements.v1.Entitlement\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"Y\n\x12RevokeGrantRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08grant_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\"\x99\x01\n\x13RevokeGrantResponse\x12/\n\x05grant\x18\x01 \x01(\x0b\x32 .boxoffice.entitlements.v1.Grant\x12;\n\x0b\x65ntitlement\x18\x02 \x01(\x0b\x32&.boxoffice.entitlements.v1.Entitlement\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"G\n\x11\x44\x65tachUserRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\"U\n\x12\x44\x65tachUserResponse\x12\x13\n\x0blineage_ids\x18\x01 \x03(\t\x12\x14\n\x0c\x65nded_tokens\x18\x02 \x01(\x05\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\x82\x03\n\x05Grant\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12;\n\x0b\x65nvironment\x18\x04 \x01(\x0e\x32&.boxoffice.entitlements.v1.Environment\x12-\n\tfrom_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rrevoke_reason\x18\x0b \x01(\t\x12\x14\n\x0crevoke_actor\x18\x0c \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)boxoffice/entitlements/v1/purchases.proto\x12\x19\x62oxoffice.entitlements.v1\x1a-boxoffice/entitlements/v1/subscriptions.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"C\n\x1c\x43reateAppAccountTokenRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"\x81\x01\n\x1d\x43reateAppAccountTokenResponse\x12\x19\n\x11\x61pp_account_token\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\xc4\x01\n SubmitAppStoreTransactionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x1c\n\x12signed_transaction\x18\x03 \x01(\tH\x00\x12\x18\n\x0etransaction_id\x18\x04 \x01(\tH\x00\x12\x16\n\x0creceipt_data\x18\x05 \x01(\tH\x00\x12\x10\n\x08reassign\x18\x06 \x01(\x08\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\tB\n\n\x08purchase\"\x8b\x01\n!SubmitAppStoreTransactionResponse\x12<\n\x0c\x65ntitlements\x18\x01 \x03(\x0b\x32&.boxoffice.entitlements.v1.Entitlement\x12\x12\n\nlineage_id\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\x8d\x02\n\x17GrantEntitlementRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12-\n\tfrom_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12;\n\x0b\x65nvironment\x18\x08 \x01(\x0e\x32&.boxoffice.entitlements.v1.Environment\"\x9e\x01\n\x18GrantEntitlementResponse\x12/\n\x05grant\x18\x01 \x01(\x0b\x32 .boxoffice.entitlements.v1.Grant\x12;\n\x0b\x65ntitlement\x18\x02 \x01(\x0b\x32&.boxoffice.entitlements.v1.Entitlement\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"Y\n\x12RevokeGrantRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08grant_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\"\x99\x01\n\x13RevokeGrantResponse\x12/\n\x05grant\x18\x01 \x01(\x0b\x32 .boxoffice.entitlements.v1.Grant\x12;\n\x0b\x65ntitlement\x18\x02 \x01(\x0b\x32&.boxoffice.entitlements.v1.Entitlement\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"G\n\x11\x44\x65tachUserRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\"U\n\x12\x44\x65tachUserResponse\x12\x13\n\x0blineage_ids\x18\x01 \x03(\t\x12\x14\n\x0c\x65nded_tokens\x18\x02 \x01(\x05\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\x82\x01\n\x1cReconcileSubscriptionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x14\n\nlineage_id\x18\x02 \x01(\tH\x00\x12\x18\n\x0e\x65ntitlement_id\x18\x03 \x01(\tH\x00\x12\x0e\n\x06repair\x18\x04 \x01(\x08\x42\x0e\n\x0csubscription\"\xf2\x01\n\x1dReconcileSubscriptionResponse\x12\x12\n\nlineage_id\x18\x01 \x01(\t\x12<\n\x06\x64rifts\x18\x02 \x03(\x0b\x32,.boxoffice.entitlements.v1.SubscriptionDrift\x12\x44\n\x0emissing_events\x18\x03 \x03(\x0b\x32,.boxoffice.entitlements.v1.SubscriptionEvent\x12\x11\n\tnew_facts\x18\x04 \x01(\x05\x12\x10\n\x08repaired\x18\x05 \x01(\x08\x12\x14\n\x0cresume_token\x18\x06 \x01(\t\"\x81\x01\n\x11SubscriptionDrift\x12\x34\n\x04ours\x18\x01 \x01(\x0b\x32&.boxoffice.entitlements.v1.Entitlement\x12\x36\n\x06theirs\x18\x02 \x01(\x0b\x32&.boxoffice.entitlements.v1.Entitlement\"\x82\x03\n\x05Grant\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12;\n\x0b\x65nvironment\x18\x04 \x01(\x0e\x32&.boxoffice.entitlements.v1.Environment\x12-\n\tfrom_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rrevoke_reason\x18\x0b \x01(\t\x12\x14\n\x0crevoke_actor\x18\x0c \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,23 +38,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEAPPACCOUNTTOKENRESPONSE']._serialized_start=222
   _globals['_CREATEAPPACCOUNTTOKENRESPONSE']._serialized_end=351
   _globals['_SUBMITAPPSTORETRANSACTIONREQUEST']._serialized_start=354
-  _globals['_SUBMITAPPSTORETRANSACTIONREQUEST']._serialized_end=596
-  _globals['_TRANSACTIONREFERENCE']._serialized_start=598
-  _globals['_TRANSACTIONREFERENCE']._serialized_end=718
-  _globals['_SUBMITAPPSTORETRANSACTIONRESPONSE']._serialized_start=721
-  _globals['_SUBMITAPPSTORETRANSACTIONRESPONSE']._serialized_end=860
-  _globals['_GRANTENTITLEMENTREQUEST']._serialized_start=863
-  _globals['_GRANTENTITLEMENTREQUEST']._serialized_end=1132
-  _globals['_GRANTENTITLEMENTRESPONSE']._serialized_start=1135
-  _globals['_GRANTENTITLEMENTRESPONSE']._serialized_end=1293
-  _globals['_REVOKEGRANTREQUEST']._serialized_start=1295
-  _globals['_REVOKEGRANTREQUEST']._serialized_end=1384
-  _globals['_REVOKEGRANTRESPONSE']._serialized_start=1387
-  _globals['_REVOKEGRANTRESPONSE']._serialized_end=1540
-  _globals['_DETACHUSERREQUEST']._serialized_start=1542
-  _globals['_DETACHUSERREQUEST']._serialized_end=1613
-  _globals['_DETACHUSERRESPONSE']._serialized_start=1615
-  _globals['_DETACHUSERRESPONSE']._serialized_end=1700
-  _globals['_GRANT']._serialized_start=1703
-  _globals['_GRANT']._serialized_end=2089
+  _globals['_SUBMITAPPSTORETRANSACTIONREQUEST']._serialized_end=550
+  _globals['_SUBMITAPPSTORETRANSACTIONRESPONSE']._serialized_start=553
+  _globals['_SUBMITAPPSTORETRANSACTIONRESPONSE']._serialized_end=692
+  _globals['_GRANTENTITLEMENTREQUEST']._serialized_start=695
+  _globals['_GRANTENTITLEMENTREQUEST']._serialized_end=964
+  _globals['_GRANTENTITLEMENTRESPONSE']._serialized_start=967
+  _globals['_GRANTENTITLEMENTRESPONSE']._serialized_end=1125
+  _globals['_REVOKEGRANTREQUEST']._serialized_start=1127
+  _globals['_REVOKEGRANTREQUEST']._serialized_end=1216
+  _globals['_REVOKEGRANTRESPONSE']._serialized_start=1219
+  _globals['_REVOKEGRANTRESPONSE']._serialized_end=1372
+  _globals['_DETACHUSERREQUEST']._serialized_start=1374
+  _globals['_DETACHUSERREQUEST']._serialized_end=1445
+  _globals['_DETACHUSERRESPONSE']._serialized_start=1447
+  _globals['_DETACHUSERRESPONSE']._serialized_end=1532
+  _globals['_RECONCILESUBSCRIPTIONREQUEST']._serialized_start=1535
+  _globals['_RECONCILESUBSCRIPTIONREQUEST']._serialized_end=1665
+  _globals['_RECONCILESUBSCRIPTIONRESPONSE']._serialized_start=1668
+  _globals['_RECONCILESUBSCRIPTIONRESPONSE']._serialized_end=1910
+  _globals['_SUBSCRIPTIONDRIFT']._serialized_start=1913
+  _globals['_SUBSCRIPTIONDRIFT']._serialized_end=2042
+  _globals['_GRANT']._serialized_start=2045
+  _globals['_GRANT']._serialized_end=2431
 # @@protoc_insertion_point(module_scope)

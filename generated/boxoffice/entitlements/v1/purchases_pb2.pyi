@@ -90,7 +90,7 @@ class SubmitAppStoreTransactionRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
     SIGNED_TRANSACTION_FIELD_NUMBER: _builtins.int
-    TRANSACTION_FIELD_NUMBER: _builtins.int
+    TRANSACTION_ID_FIELD_NUMBER: _builtins.int
     RECEIPT_DATA_FIELD_NUMBER: _builtins.int
     REASSIGN_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
@@ -100,6 +100,8 @@ class SubmitAppStoreTransactionRequest(_message.Message):
     """Required. Whose it is: 1 to 64 characters."""
     signed_transaction: _builtins.str
     """A transaction as StoreKit signs it: a JWS, which is verified."""
+    transaction_id: _builtins.str
+    """The id of a transaction, in decimal digits: the App Store is asked for it."""
     receipt_data: _builtins.str
     """A receipt as the app holds it, in base64; the transactions in it are asked for at the App
     Store (https://developer.apple.com/documentation/appstorereceipts).
@@ -108,60 +110,26 @@ class SubmitAppStoreTransactionRequest(_message.Message):
     """Optional. Take it from the user who holds it. Theirs ends `revoked` at this moment."""
     actor: _builtins.str
     """Required. Who hands it in: 1 to 64 characters."""
-    @_builtins.property
-    def transaction(self) -> Global___TransactionReference:
-        """The id of a transaction, which the App Store is asked for."""
-
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         user_id: _builtins.str = ...,
         signed_transaction: _builtins.str = ...,
-        transaction: Global___TransactionReference | None = ...,
+        transaction_id: _builtins.str = ...,
         receipt_data: _builtins.str = ...,
         reassign: _builtins.bool = ...,
         actor: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["purchase", b"purchase", "receipt_data", b"receipt_data", "signed_transaction", b"signed_transaction", "transaction", b"transaction"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["purchase", b"purchase", "receipt_data", b"receipt_data", "signed_transaction", b"signed_transaction", "transaction_id", b"transaction_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "purchase", b"purchase", "reassign", b"reassign", "receipt_data", b"receipt_data", "request_id", b"request_id", "signed_transaction", b"signed_transaction", "transaction", b"transaction", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "purchase", b"purchase", "reassign", b"reassign", "receipt_data", b"receipt_data", "request_id", b"request_id", "signed_transaction", b"signed_transaction", "transaction_id", b"transaction_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_purchase: _TypeAlias = _typing.Literal["signed_transaction", "transaction", "receipt_data"]  # noqa: Y015
+    _WhichOneofReturnType_purchase: _TypeAlias = _typing.Literal["signed_transaction", "transaction_id", "receipt_data"]  # noqa: Y015
     _WhichOneofArgType_purchase: _TypeAlias = _typing.Literal["purchase", b"purchase"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_purchase) -> _WhichOneofReturnType_purchase | None: ...
 
 Global___SubmitAppStoreTransactionRequest: _TypeAlias = SubmitAppStoreTransactionRequest  # noqa: Y015
-
-@_typing.final
-class TransactionReference(_message.Message):
-    """TransactionReference names a transaction at the App Store."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    TRANSACTION_ID_FIELD_NUMBER: _builtins.int
-    APP_FIELD_NUMBER: _builtins.int
-    ENVIRONMENT_FIELD_NUMBER: _builtins.int
-    transaction_id: _builtins.str
-    """Required. The transaction's id, in decimal digits."""
-    app: _builtins.str
-    """Required. The app's bundle id."""
-    environment: _subscriptions_pb2.Environment.ValueType
-    """Optional. Where it was bought. Default: the service's own environment."""
-    def __init__(
-        self,
-        *,
-        transaction_id: _builtins.str = ...,
-        app: _builtins.str = ...,
-        environment: _subscriptions_pb2.Environment.ValueType = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "environment", b"environment", "transaction_id", b"transaction_id"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___TransactionReference: _TypeAlias = TransactionReference  # noqa: Y015
 
 @_typing.final
 class SubmitAppStoreTransactionResponse(_message.Message):
@@ -414,6 +382,120 @@ class DetachUserResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DetachUserResponse: _TypeAlias = DetachUserResponse  # noqa: Y015
+
+@_typing.final
+class ReconcileSubscriptionRequest(_message.Message):
+    """ReconcileSubscriptionRequest names a subscription."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    LINEAGE_ID_FIELD_NUMBER: _builtins.int
+    ENTITLEMENT_ID_FIELD_NUMBER: _builtins.int
+    REPAIR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. Makes the call idempotent, as in CreateSubscriptionProductRequest."""
+    lineage_id: _builtins.str
+    """Its id, `lin_…`."""
+    entitlement_id: _builtins.str
+    """An entitlement that follows from it, `ent_…`."""
+    repair: _builtins.bool
+    """Optional. Make ours what the vendor's is. Otherwise nothing is changed."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        lineage_id: _builtins.str = ...,
+        entitlement_id: _builtins.str = ...,
+        repair: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entitlement_id", b"entitlement_id", "lineage_id", b"lineage_id", "subscription", b"subscription"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlement_id", b"entitlement_id", "lineage_id", b"lineage_id", "repair", b"repair", "request_id", b"request_id", "subscription", b"subscription"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_subscription: _TypeAlias = _typing.Literal["lineage_id", "entitlement_id"]  # noqa: Y015
+    _WhichOneofArgType_subscription: _TypeAlias = _typing.Literal["subscription", b"subscription"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_subscription) -> _WhichOneofReturnType_subscription | None: ...
+
+Global___ReconcileSubscriptionRequest: _TypeAlias = ReconcileSubscriptionRequest  # noqa: Y015
+
+@_typing.final
+class ReconcileSubscriptionResponse(_message.Message):
+    """ReconcileSubscriptionResponse tells how our view differed from the vendor's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINEAGE_ID_FIELD_NUMBER: _builtins.int
+    DRIFTS_FIELD_NUMBER: _builtins.int
+    MISSING_EVENTS_FIELD_NUMBER: _builtins.int
+    NEW_FACTS_FIELD_NUMBER: _builtins.int
+    REPAIRED_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    lineage_id: _builtins.str
+    """Output only. The subscription, `lin_…`."""
+    new_facts: _builtins.int
+    """Output only. How many things the vendor said that it had not said before, the time of its
+    signature included: not each of them makes a difference.
+    """
+    repaired: _builtins.bool
+    """Output only. True if ours was made what the vendor's is."""
+    resume_token: _builtins.str
+    """Output only. A token at which this write is visible."""
+    @_builtins.property
+    def drifts(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionDrift]:
+        """Output only. The entitlements that the vendor has otherwise; none where both agree."""
+
+    @_builtins.property
+    def missing_events(self) -> _containers.RepeatedCompositeFieldContainer[_subscriptions_pb2.SubscriptionEvent]:
+        """Output only. The events that we had not heard of."""
+
+    def __init__(
+        self,
+        *,
+        lineage_id: _builtins.str = ...,
+        drifts: _abc.Iterable[Global___SubscriptionDrift] | None = ...,
+        missing_events: _abc.Iterable[_subscriptions_pb2.SubscriptionEvent] | None = ...,
+        new_facts: _builtins.int = ...,
+        repaired: _builtins.bool = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drifts", b"drifts", "lineage_id", b"lineage_id", "missing_events", b"missing_events", "new_facts", b"new_facts", "repaired", b"repaired", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconcileSubscriptionResponse: _TypeAlias = ReconcileSubscriptionResponse  # noqa: Y015
+
+@_typing.final
+class SubscriptionDrift(_message.Message):
+    """SubscriptionDrift is an entitlement that the vendor has otherwise."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OURS_FIELD_NUMBER: _builtins.int
+    THEIRS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ours(self) -> _subscriptions_pb2.Entitlement:
+        """Output only. As we had it; unset where we had none."""
+
+    @_builtins.property
+    def theirs(self) -> _subscriptions_pb2.Entitlement:
+        """Output only. As the vendor has it; unset where there is none."""
+
+    def __init__(
+        self,
+        *,
+        ours: _subscriptions_pb2.Entitlement | None = ...,
+        theirs: _subscriptions_pb2.Entitlement | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ours", b"ours", "theirs", b"theirs"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ours", b"ours", "theirs", b"theirs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubscriptionDrift: _TypeAlias = SubscriptionDrift  # noqa: Y015
 
 @_typing.final
 class Grant(_message.Message):
