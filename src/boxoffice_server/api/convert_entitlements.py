@@ -1,6 +1,9 @@
 """Between generated messages and the domain, for subscriptions and entitlements."""
 
 from collections.abc import Iterable
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from boxoffice.entitlements.v1 import subscription_products_pb2 as products_pb
 from boxoffice.entitlements.v1 import subscriptions_pb2 as pb
@@ -13,6 +16,7 @@ from boxoffice_server.api.convert import (
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.stream import scope
 from boxoffice_server.domain.subscription import (
+    FOREVER,
     Band,
     Entitlement,
     EntitlementChange,
@@ -151,8 +155,8 @@ def to_entitlement(entitlement: Entitlement, band: Band) -> pb.Entitlement:
         rank=entitlement.rank,
         status_category=pb.StatusCategory.Value(enum_name(band.status.category, "STATUS_CATEGORY")),
         status=to_status(band.status),
-        expire_time=to_timestamp(band.expire_time),
-        access_until=to_timestamp(band.access_until),
+        expire_time=_unless_never(band.expire_time),
+        access_until=_unless_never(band.access_until),
         new_product_id=band.new_product_id,
         new_vendor_product_id=band.new_vendor_product_id,
         version=entitlement.version,
@@ -194,7 +198,7 @@ def to_subscription_event(event: SubscriptionEvent) -> pb.SubscriptionEvent:
         published_type=event.type.published_type,
         event_time=to_timestamp(event.event_time),
         create_time=to_timestamp(event.create_time),
-        expire_time=None if event.expire_time is None else to_timestamp(event.expire_time),
+        expire_time=_unless_never(event.expire_time),
         new_product_id=event.new_product_id,
         new_vendor_product_id=event.new_vendor_product_id,
         promotion_reference=event.promotion_reference,
@@ -204,6 +208,10 @@ def to_subscription_event(event: SubscriptionEvent) -> pb.SubscriptionEvent:
         notification_id=event.notification_id,
         superseded=event.superseded,
     )
+
+
+def _unless_never(time: datetime | None) -> Timestamp | None:
+    return None if time is None or time >= FOREVER else to_timestamp(time)
 
 
 # -- refusals -------------------------------------------------------------------------------------

@@ -1,11 +1,14 @@
 """Subscriptions: the statuses, the events, and what a user is entitled to."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import assert_never
 
 from boxoffice_server.domain.ids import Prefix, hashed_id
+
+FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
+"""When that expires which never does: what was granted for good."""
 
 
 class SubscriptionSource(StrEnum):

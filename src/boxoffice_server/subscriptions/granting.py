@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.facts import FactKind, Link, SubscriptionFact
@@ -18,11 +18,9 @@ from boxoffice_server.domain.signals import (
     Signal,
     Telling,
 )
-from boxoffice_server.domain.subscription import Base, EntitlementStatus
+from boxoffice_server.domain.subscription import FOREVER, Base, EntitlementStatus
 from boxoffice_server.ports import Clock, Repository
 from boxoffice_server.subscriptions.engine import Brought, Subscriptions
-
-FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 _GRANTED, _REVOKED = "granted", "revoked"
 

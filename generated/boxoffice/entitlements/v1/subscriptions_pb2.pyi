@@ -363,13 +363,13 @@ class Entitlement(_message.Message):
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. Until when the vendor says that it was bought. Access may end later: compare
-        `access_until`.
+        `access_until`. Unset for what was granted for good.
         """
 
     @_builtins.property
     def access_until(self) -> _timestamp_pb2.Timestamp:
         """Output only. When access ends if nothing more is heard, or when it ended; grace and leeway are
-        in it.
+        in it. Unset for what was granted for good.
         """
 
     @_builtins.property
