@@ -7,16 +7,19 @@ from itertools import count
 from boxoffice.entitlements.v1 import entitlements_pb2 as pb
 from boxoffice.entitlements.v1 import subscriptions_pb2
 from boxoffice.entitlements.v1.entitlements_pb2_grpc import EntitlementsServiceStub
+from boxoffice_server.domain.stream import decode_token
 from boxoffice_server.domain.subscription import (
     Band,
     Entitlement,
     EntitlementChange,
     EntitlementStatus,
+    Environment,
     SubscriptionEvent,
     SubscriptionProduct,
 )
 from boxoffice_server.ports import Repository
 from tests.support.service import ServiceThread
+from tests.support.stores import position_of
 from tests.support.subscriptions import (
     DAY,
     START,
@@ -47,11 +50,10 @@ def a_new_product(*, group: str, tier: str = "gold", rank: int | None = 2) -> Su
 
 
 def entitled(user_id: str, product: SubscriptionProduct, now: Band, *later: Band) -> Entitlement:
-    """What a user has by a subscription of his own."""
+    """What a user has by a subscription of his own, in the environment of a test key."""
     number = next(numbers)
-    return an_entitlement(
-        number, key=a_key(number), user_id=user_id, product=product, now=now, later=later
-    )
+    key = a_key(number, environment=Environment.SANDBOX)
+    return an_entitlement(number, key=key, user_id=user_id, product=product, now=now, later=later)
 
 
 Kept = SubscriptionProduct | Entitlement | SubscriptionEvent
@@ -84,6 +86,12 @@ def keep(service: ServiceThread, *things: Kept, past: tuple[Band, ...] = ()) -> 
 def write(service: ServiceThread, body: Callable[[Repository], str]) -> str:
     """Run a transaction in the service's store."""
     return service.run(lambda app: app._store.write(body))
+
+
+def number(service: ServiceThread, token: str) -> str:
+    """Wait until a write has its place in the log, which on PostgreSQL comes after it."""
+    service.run(lambda app: position_of(app._store, decode_token(token)))
+    return token
 
 
 def remove(service: ServiceThread, entitlement: Entitlement) -> str:

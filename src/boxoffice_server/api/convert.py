@@ -29,12 +29,16 @@ from boxoffice_server.domain.task import Task, TaskState
 
 E = TypeVar("E", bound=StrEnum)
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def to_timestamp(time: datetime) -> timestamp_pb2.Timestamp:
     """Write an aware time."""
-    stamp = timestamp_pb2.Timestamp()
-    stamp.FromDatetime(time)
-    return stamp
+    # FromDatetime takes five times as long, and there are several times in most answers.
+    since = time - _EPOCH
+    return timestamp_pb2.Timestamp(
+        seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000
+    )
 
 
 def from_timestamp(stamp: timestamp_pb2.Timestamp, field: str) -> datetime:
