@@ -20,7 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="boxoffice-sandbox", description="A stand-in for Stripe, for development and tests."
+        prog="boxoffice-sandbox",
+        description="A stand-in for Stripe and the App Store, for development and tests.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="run the sandbox")
@@ -41,6 +42,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--exit-on-stdin-close", action="store_true", help="end when standard input ends"
     )
+    serve.add_argument(
+        "--app-store-root-file",
+        type=Path,
+        metavar="FILE",
+        help="write the root certificate of the App Store there, in DER",
+    )
     buttons.add_commands(commands)
     return parser
 
@@ -55,6 +62,7 @@ def _address(text: str) -> tuple[str, int]:
 
 def _serve(parsed: argparse.Namespace) -> int:
     # Only this command needs the server, and the buttons are to answer at once.
+    from boxoffice_sandbox.app_store.server import AppStoreOptions  # noqa: PLC0415
     from boxoffice_sandbox.server import Options, serve  # noqa: PLC0415
 
     logging.basicConfig(level=logging.WARNING, format="sandbox %(levelname)s %(message)s")
@@ -67,6 +75,7 @@ def _serve(parsed: argparse.Namespace) -> int:
         webhook_secret=parsed.webhook_secret,
         seed=parsed.seed,
         frozen_time=parsed.frozen_time,
+        app_store=AppStoreOptions(root_file=parsed.app_store_root_file),
     )
     try:
         asyncio.run(serve(options, watch_stdin=parsed.exit_on_stdin_close))

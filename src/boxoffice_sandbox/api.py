@@ -11,6 +11,7 @@ from aiohttp import web
 
 from boxoffice_sandbox import forms, params
 from boxoffice_sandbox.accounts import Account, Accounts
+from boxoffice_sandbox.breaking import broken, truncated
 from boxoffice_sandbox.clock import Clock
 from boxoffice_sandbox.errors import (
     StripeError,
@@ -81,17 +82,17 @@ class StripeApi:
             return _response(_refused(error, account_id="acct_unknown", request_id="req_unknown"))
         fault = self._faults.strike(account=asked.account.key, method=asked.method, path=asked.path)
         if fault is not None and fault.kind is FaultKind.RESET_BEFORE:
-            return _broken(request)
+            return broken(request)
         answer = await self._answer(asked, fault)
         if fault is None:
             return _response(answer, asked)
         match fault.kind:
             case FaultKind.RESET_AFTER:
-                return _broken(request)
+                return broken(request)
             case FaultKind.LATE:
                 await asyncio.sleep(fault.seconds)
             case FaultKind.TRUNCATE:
-                return await _truncated(request, answer)
+                return await truncated(request, status=answer.status, body=answer.body)
         return _response(answer, asked)
 
     def _asked(self, request: web.Request, *, path: str, raw: bytes) -> _Asked:
@@ -274,23 +275,3 @@ def _response(answer: Answer, asked: _Asked | None = None) -> web.Response:
         headers["Original-Request"] = answer.request_id
     headers |= answer.headers
     return web.Response(status=answer.status, body=answer.body, headers=headers)
-
-
-def _broken(request: web.Request) -> web.Response:
-    """Break the connection; the response that aiohttp wants is never sent."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()
-
-
-async def _truncated(request: web.Request, answer: Answer) -> web.StreamResponse:
-    """Promise the whole body, send half of it and break the connection."""
-    response = web.StreamResponse(
-        status=answer.status,
-        headers={"Content-Type": "application/json", "Content-Length": str(len(answer.body))},
-    )
-    await response.prepare(request)
-    await response.write(answer.body[: len(answer.body) // 2])
-    if request.transport is not None:
-        request.transport.close()
-    return response

@@ -18,3 +18,8 @@ class Clock:
         """Whole seconds, as Stripe's `created` fields have them."""
         real = int(time.time()) if self.frozen is None else self.frozen
         return real + self.offset_seconds
+
+    def now_milliseconds(self) -> int:
+        """Whole milliseconds, as Apple's dates have them."""
+        real = int(time.time() * 1000) if self.frozen is None else self.frozen * 1000
+        return real + self.offset_seconds * 1000

@@ -4,16 +4,18 @@ import asyncio
 import os
 import secrets
 import signal
+import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
 
 from boxoffice_sandbox.accounts import DEFAULT_WEBHOOK_SECRET, Accounts
 from boxoffice_sandbox.api import StripeApi
+from boxoffice_sandbox.app_store.server import AppStore, AppStoreOptions
 from boxoffice_sandbox.clock import Clock
 from boxoffice_sandbox.control import Control
 from boxoffice_sandbox.control_objects import ObjectControl
@@ -43,6 +45,7 @@ class Options:
     webhook_secret: str = DEFAULT_WEBHOOK_SECRET
     seed: str | None = None
     frozen_time: int | None = None
+    app_store: AppStoreOptions = field(default_factory=AppStoreOptions)
 
 
 @asynccontextmanager
@@ -60,17 +63,26 @@ async def running(options: Options) -> AsyncIterator[str]:
             webhook_secret=options.webhook_secret,
         )
         sender = WebhookSender(store, accounts, clock)
-        runner = web.AppRunner(
-            _app(store, accounts, clock, sender), access_log=None, shutdown_timeout=1
+        # Bound before anything is made: what the App Store signs says where the sandbox listens.
+        listening = _bound(options.host, options.port)
+        address = "{}:{}".format(*listening.getsockname()[:2])
+        faults = Faults(store)
+        app_store = AppStore(
+            options.app_store,
+            store=store,
+            clock=clock,
+            faults=faults,
+            address=_to_call(listening),
         )
+        scopes = Scopes(store=store, accounts=accounts, clock=clock, sender=sender)
+        app = _app(scopes, faults, app_store)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, options.host, options.port)
-            await site.start()
+            await web.SockSite(runner, listening).start()
             await sender.start()
             try:
-                host, port = runner.addresses[0][:2]
-                yield f"{host}:{port}"
+                yield address
             finally:
                 await sender.close()
         finally:
@@ -79,28 +91,39 @@ async def running(options: Options) -> AsyncIterator[str]:
         store.close()
 
 
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
+
+
+def _to_call(listening: socket.socket) -> str:
+    """Return where this machine reaches the sandbox: on loopback if it listens everywhere."""
+    host, port = listening.getsockname()[:2]
+    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (recognised)
+    return f"[{local}]:{port}" if ":" in local else f"{local}:{port}"
+
+
 def _seed(store: Store, given: str | None) -> str:
     seed = given or store.setting("seed") or secrets.token_hex(16)
     store.set_setting("seed", seed)
     return seed
 
 
-def _app(store: Store, accounts: Accounts, clock: Clock, sender: WebhookSender) -> web.Application:
-    faults = Faults(store)
-    scopes = Scopes(store=store, accounts=accounts, clock=clock, sender=sender)
+def _app(scopes: Scopes, faults: Faults, app_store: AppStore) -> web.Application:
     api = StripeApi(
-        store=store,
-        accounts=accounts,
-        clock=clock,
+        store=scopes.store,
+        accounts=scopes.accounts,
+        clock=scopes.clock,
         faults=faults,
         router=Router(ENDPOINTS),
-        sender=sender,
+        sender=scopes.sender,
     )
     app = web.Application(client_max_size=_LARGEST_BODY)
     app.add_routes([web.route("*", "/stripe/{path:.*}", api.handle)])
     app.add_routes(Control(scopes=scopes, faults=faults).routes())
     app.add_routes(ObjectControl(scopes=scopes).routes())
     app.add_routes(Pages(scopes=scopes).routes())
+    app.add_routes(app_store.routes())
     return app
 
 

@@ -231,7 +231,7 @@ def test_taken_port_is_an_error(tmp_path: Path, sandbox_address: str) -> None:
     command += ["--database", str(tmp_path / "s.db")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=15)
     assert done.returncode == 1
-    assert "address already in use" in done.stderr
+    assert "Address already in use" in done.stderr
 
 
 @pytest.mark.parametrize("address", ["nowhere", "127.0.0.1:", ":80", "127.0.0.1:http"])
