@@ -11,6 +11,7 @@ from boxoffice_sandbox.errors import invalid_api_key, no_api_key
 from boxoffice_sandbox.store import Store
 
 DEFAULT_WEBHOOK_SECRET = "whsec_boxoffice_sandbox"  # noqa: S105  (the documented test secret)
+DEFAULT_SERVICE_KEY = "sk_test_boxoffice_default"
 _KEY = re.compile(r"(sk|pk)_test_boxoffice_([A-Za-z0-9_-]{1,64})")
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 

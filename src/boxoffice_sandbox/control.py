@@ -10,24 +10,19 @@ POST /control/webhooks/retry
 POST /control/events/{id}/redeliver
 """
 
-import asyncio
-import json
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict, fields, replace
-from functools import wraps
 from typing import Any
 
 from aiohttp import web
 
 from boxoffice_sandbox.accounts import Account, WebhookMode
-from boxoffice_sandbox.errors import StripeError, invalid_request
+from boxoffice_sandbox.control_calls import Handler, answering_errors, base_url, body
+from boxoffice_sandbox.errors import invalid_request
 from boxoffice_sandbox.faults import Fault, FaultKind, Faults
-from boxoffice_sandbox.scope import API_VERSION
+from boxoffice_sandbox.passage import Passage
 from boxoffice_sandbox.scopes import Scopes
-from boxoffice_sandbox.stripe import passing_time
 
 Json = dict[str, Any]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _FAULT_TYPES: dict[str, tuple[type, ...]] = {
     "kind": (str,),
@@ -42,56 +37,14 @@ _FAULT_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def answering_errors(handler: Handler) -> Handler:
-    """Make a refusal of the work behind a control call its JSON answer."""
-
-    @wraps(handler)
-    async def answer(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except StripeError as error:
-            return web.json_response({"error": error.fields}, status=error.status)
-
-    return answer
-
-
-def base_url(request: web.Request) -> str:
-    """Return the address under which the caller found the sandbox."""
-    return f"{request.scheme}://{request.host}"
-
-
-async def body(request: web.Request, known: dict[str, tuple[type, ...]]) -> Json:
-    """Return the JSON object in a request; unknown members and wrong types are refused."""
-    text = await request.text()
-    try:
-        data = json.loads(text) if text.strip() else {}
-    except ValueError as error:
-        message = f"The body is not JSON: {error}"
-        raise invalid_request(message) from error
-    if not isinstance(data, dict):
-        message = "The body is not a JSON object."
-        raise invalid_request(message)
-    for name, value in data.items():
-        if name not in known:
-            message = f"Unknown member {name}: this call takes {', '.join(known)}."
-            raise invalid_request(message)
-        if not isinstance(value, known[name]) or (
-            isinstance(value, bool) and bool not in known[name]
-        ):
-            names = " or ".join(kind.__name__ for kind in known[name])
-            message = f"{name} must be {names}."
-            raise invalid_request(message)
-    return data
-
-
 class Control:
     """Everything below `/control` but the buttons of single objects."""
 
-    def __init__(self, *, scopes: Scopes, faults: Faults) -> None:
-        """Take the doors' shared parts and the faults."""
+    def __init__(self, *, scopes: Scopes, faults: Faults, passage: Passage) -> None:
+        """Take the doors' shared parts, the faults, and what moves the clock."""
         self._scopes = scopes
         self._faults = faults
-        self._moving = asyncio.Lock()
+        self._passage = passage
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -131,58 +84,13 @@ class Control:
 
     async def clock(self, _request: web.Request) -> web.Response:
         """Tell the virtual time."""
-        return web.json_response(self._time())
-
-    def _time(self) -> Json:
-        clock = self._scopes.clock
-        return {"now": clock.now(), "offset_seconds": clock.offset_seconds}
+        return web.json_response(self._passage.time())
 
     async def advance_clock(self, request: web.Request) -> web.Response:
-        """Move the clock: first everyone who listens is told, then the sandbox's own moves."""
+        """Move the clock."""
         given = await body(request, {"advance_seconds": (int,)})
-        seconds = given.get("advance_seconds", 0)
-        if seconds <= 0:
-            message = "advance_seconds must be a positive number: the clock only moves forward."
-            raise invalid_request(message)
-        async with self._moving:
-            return await self._advance(seconds, base_url(request))
-
-    async def _advance(self, seconds: int, address: str) -> web.Response:
-        clock = self._scopes.clock
-        offset = clock.offset_seconds + seconds
-        for account in self._scopes.accounts.all():
-            refusal = await self._tell(account, offset)
-            if refusal is not None:
-                message = f"{account.webhook_url} did not take the new time: {refusal}"
-                return web.json_response({"error": {"message": message}}, status=502)
-        clock.offset_seconds = offset
-        self._scopes.store.set_setting("clock_offset", str(offset))
-        for account in self._scopes.accounts.all():
-            with self._scopes.of(account, address) as scope:
-                passing_time.catch_up(scope)
-        self._scopes.sender.retry()
-        return web.json_response(self._time())
-
-    async def _tell(self, account: Account, offset: int) -> str | None:
-        """Send the new offset to an account's listener, signed at the old time."""
-        objects = self._scopes.store.row(
-            "SELECT 1 FROM objects WHERE account = ? LIMIT 1", (account.name,)
-        )
-        if not account.webhook_url or objects is None:
-            return None
-        event = {
-            "id": self._scopes.accounts.new_id(account, "evt_1"),
-            "object": "event",
-            "api_version": API_VERSION,
-            "created": self._scopes.clock.now(),
-            "data": {"object": {"object": "clock", "offset_seconds": offset}},
-            "livemode": False,
-            "pending_webhooks": 1,
-            "request": {"id": None, "idempotency_key": None},
-            "type": "boxoffice.sandbox.clock_advanced",
-        }
-        accepted, answer = await self._scopes.sender.post(account, event)
-        return None if accepted else answer
+        moved = await self._passage.advance(given.get("advance_seconds", 0), base_url(request))
+        return web.json_response(moved)
 
     async def faults(self, _request: web.Request) -> web.Response:
         """List the armed faults."""

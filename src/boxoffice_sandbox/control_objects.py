@@ -22,7 +22,7 @@ from typing import Any
 from aiohttp import web
 
 from boxoffice_sandbox import actions
-from boxoffice_sandbox.control import Handler, answering_errors, base_url, body
+from boxoffice_sandbox.control_calls import Handler, answering_errors, base_url, body
 from boxoffice_sandbox.errors import invalid_request
 from boxoffice_sandbox.scope import Scope
 from boxoffice_sandbox.scopes import Scopes

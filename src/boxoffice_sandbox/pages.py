@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from boxoffice_sandbox.control import answering_errors, base_url
+from boxoffice_sandbox.control_calls import answering_errors, base_url
 from boxoffice_sandbox.errors import StripeError, invalid_request, missing
 from boxoffice_sandbox.overview import overview
 from boxoffice_sandbox.scope import Scope

@@ -15,12 +15,15 @@ from aiohttp import web
 
 from boxoffice_sandbox.accounts import DEFAULT_WEBHOOK_SECRET, Accounts
 from boxoffice_sandbox.api import StripeApi
+from boxoffice_sandbox.app_store.control import AppStoreControl
+from boxoffice_sandbox.app_store.control_notifications import NotificationControl
 from boxoffice_sandbox.app_store.server import AppStore, AppStoreOptions
 from boxoffice_sandbox.clock import Clock
 from boxoffice_sandbox.control import Control
 from boxoffice_sandbox.control_objects import ObjectControl
 from boxoffice_sandbox.faults import Faults
 from boxoffice_sandbox.pages import Pages
+from boxoffice_sandbox.passage import Passage
 from boxoffice_sandbox.scopes import Scopes
 from boxoffice_sandbox.store import Store
 from boxoffice_sandbox.stripe.resources import ENDPOINTS
@@ -56,9 +59,10 @@ async def running(options: Options) -> AsyncIterator[str]:
         clock = Clock(
             offset_seconds=int(store.setting("clock_offset") or 0), frozen=options.frozen_time
         )
+        seed = _seed(store, options.seed)
         accounts = Accounts(
             store,
-            seed=_seed(store, options.seed),
+            seed=seed,
             webhook_url=options.webhook_url,
             webhook_secret=options.webhook_secret,
         )
@@ -72,6 +76,7 @@ async def running(options: Options) -> AsyncIterator[str]:
             store=store,
             clock=clock,
             faults=faults,
+            seed=seed,
             address=_to_call(listening),
         )
         scopes = Scopes(store=store, accounts=accounts, clock=clock, sender=sender)
@@ -81,9 +86,11 @@ async def running(options: Options) -> AsyncIterator[str]:
         try:
             await web.SockSite(runner, listening).start()
             await sender.start()
+            await app_store.start()
             try:
                 yield address
             finally:
+                await app_store.close()
                 await sender.close()
         finally:
             await runner.cleanup()
@@ -120,10 +127,13 @@ def _app(scopes: Scopes, faults: Faults, app_store: AppStore) -> web.Application
     )
     app = web.Application(client_max_size=_LARGEST_BODY)
     app.add_routes([web.route("*", "/stripe/{path:.*}", api.handle)])
-    app.add_routes(Control(scopes=scopes, faults=faults).routes())
+    passage = Passage(scopes=scopes, app_store=app_store)
+    app.add_routes(Control(scopes=scopes, faults=faults, passage=passage).routes())
     app.add_routes(ObjectControl(scopes=scopes).routes())
     app.add_routes(Pages(scopes=scopes).routes())
     app.add_routes(app_store.routes())
+    app.add_routes(AppStoreControl(shop=app_store.shop, passage=passage).routes())
+    app.add_routes(NotificationControl(shop=app_store.shop, deliverer=app_store.deliverer).routes())
     return app
 
 

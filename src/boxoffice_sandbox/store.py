@@ -63,6 +63,10 @@ class Store:
             self._connection.execute(f"PRAGMA {pragma}")
         self._connection.executescript(_SCHEMA)
 
+    def add_tables(self, schema: str) -> None:
+        """Create a vendor's own tables when they aren't there."""
+        self._connection.executescript(schema)
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()

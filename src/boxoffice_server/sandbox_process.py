@@ -43,6 +43,14 @@ class SandboxProcess:
             f"http://{settings.http_address}/webhooks/stripe",
             "--webhook-secret",
             settings.stripe_webhook_secrets[0].reveal(),
+            "--service-url",
+            f"http://{settings.http_address.to_call}",
+            "--service-key",
+            settings.stripe_api_key.reveal(),
+            "--app-store-root-file",
+            str(_folder(settings) / "boxoffice-sandbox-app-store-root.cer"),
+            "--app-store-key-file",
+            str(_folder(settings) / "boxoffice-sandbox-app-store-key.p8"),
             "--exit-on-stdin-close",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -79,6 +87,9 @@ class SandboxProcess:
 
 
 def _database(settings: Settings) -> Path:
+    return _folder(settings) / "boxoffice-sandbox.db"
+
+
+def _folder(settings: Settings) -> Path:
     scheme, _, path = settings.database_url.partition(":///")
-    folder = Path(path).parent if scheme == "sqlite" else Path()
-    return folder / "boxoffice-sandbox.db"
+    return Path(path).parent if scheme == "sqlite" else Path()

@@ -12,7 +12,7 @@ def due(found: Subscription, products: dict[str, Product], *, early: int) -> int
     `early` is how long before its end a period that can be renewed is.
     """
     match found.phase:
-        case Phase.ACTIVE if _renews(found, products):
+        case Phase.ACTIVE if renews(found, products):
             begun = int(found.current.fields["purchaseDate"])
             return max(found.renewal_at - min(early, renewals.EARLIEST), begun + 1)
         case Phase.ACTIVE:
@@ -35,7 +35,8 @@ def happen(moment: Moment, found: Subscription) -> None:
             renewals.expire(moment, found, "BILLING_RETRY", Intent.BILLING)
 
 
-def _renews(found: Subscription, products: dict[str, Product]) -> bool:
+def renews(found: Subscription, products: dict[str, Product]) -> bool:
+    """Tell whether a subscription goes on at the end of its period, as things are."""
     return (
         found.auto_renew
         and not found.fails
