@@ -61,7 +61,8 @@ def _fits(transaction: Transaction, query: Query) -> bool:
         raise _bad(4_000_013, "Invalid request. The start date is after the end date.")
     kinds = _choices(query, "productType", _TYPES, 4_000_022)
     owner = _choice(query, "inAppOwnershipType", _OWNERSHIPS, 4_000_026)
-    revoked = _choice(query, "revoked", ("true", "false"), 4_000_030)
+    # Apple's own client in Python writes them with a capital.
+    revoked = _choice(query, "revoked", ("true", "false", "True", "False"), 4_000_030)
     return (
         (begins is None or fields["purchaseDate"] >= begins)
         and (ends is None or fields["purchaseDate"] <= ends)
@@ -70,7 +71,7 @@ def _fits(transaction: Transaction, query: Query) -> bool:
         and fields["subscriptionGroupIdentifier"]
         in query.get("subscriptionGroupIdentifier", [fields["subscriptionGroupIdentifier"]])
         and owner in (None, fields["inAppOwnershipType"])
-        and revoked in (None, str("revocationDate" in fields).lower())
+        and (revoked is None or (revoked.lower() == "true") == ("revocationDate" in fields))
     )
 
 
