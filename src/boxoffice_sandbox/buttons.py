@@ -2,15 +2,13 @@
 
 import argparse
 import http.client
-import json
 import sys
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from boxoffice_sandbox.app_store import commands as app_store
+from boxoffice_sandbox.calling import RefusedError, command, control, send
 from boxoffice_sandbox.stripe.cards import CARDS, card_named
 
 Json = dict[str, Any]
@@ -24,10 +22,6 @@ _KINDS = {
     "seti": "setup_intents",
     "src": "sources",
 }
-
-
-class _RefusedError(Exception):
-    """What the sandbox said no to, in its words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,18 +92,19 @@ _OPTIONS: dict[str, Json] = {
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add all commands; each leaves in `run` what does it."""
     for name, button in _BUTTONS.items():
-        parser = _command(commands, name, button.help, _press)
+        parser = command(commands, name, button.help, _press)
         parser.add_argument("id", metavar="ID", help=_wanted(button))
         for option in button.options:
             parser.add_argument(f"--{option}", **_OPTIONS[option])
     _add_source(commands)
-    clock = _command(commands, "advance", "move the sandbox's clock forward", _advance)
+    clock = command(commands, "advance", "move the sandbox's clock forward", _advance)
     clock.add_argument("seconds", type=int, metavar="SECONDS")
+    app_store.add_commands(commands)
 
 
 def _add_source(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     source = commands.add_parser("source", help="what a customer's device does with Sources")
-    create = _command(
+    create = command(
         source.add_subparsers(dest="source", required=True),
         "create",
         "make a Source as a customer's device would, and authorise it",
@@ -126,29 +121,17 @@ def _add_source(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
 
 
-def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    meaning: str,
-    run: Callable[[argparse.Namespace], Json],
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=meaning)
-    parser.add_argument("--sandbox", default="http://127.0.0.1:12111", metavar="URL")
-    parser.set_defaults(run=run)
-    return parser
-
-
 def run(parsed: argparse.Namespace) -> int:
     """Do one command; returns the exit status."""
     try:
         answer = parsed.run(parsed)
-    except _RefusedError as error:
+    except RefusedError as error:
         sys.stderr.write(f"boxoffice-sandbox: {error}\n")
         return 1
     except (OSError, ValueError, http.client.HTTPException) as error:
         sys.stderr.write(f"boxoffice-sandbox: no sandbox at {parsed.sandbox}: {error}\n")
         return 1
-    sys.stdout.write(f"{answer['id']} {answer['status']}\n")
+    sys.stdout.write(f"{parsed.show(answer)}\n")
     return 0
 
 
@@ -157,7 +140,7 @@ def _press(parsed: argparse.Namespace) -> Json:
     prefix = parsed.id.partition("_")[0]
     if prefix not in button.takes:
         message = f"{parsed.id} is not {_wanted(button)}"
-        raise _RefusedError(message)
+        raise RefusedError(message)
     names = [option.replace("-", "_") for option in button.options]
     given = {name: getattr(parsed, name) for name in names}
     body = {
@@ -166,20 +149,15 @@ def _press(parsed: argparse.Namespace) -> Json:
     action = button.action or parsed.command
     if body.pop("decline", False):
         action = "decline"
-    return _control(parsed, f"{_KINDS[prefix]}/{parsed.id}/{action}", body)
+    return control(parsed, f"{_KINDS[prefix]}/{parsed.id}/{action}", body)
 
 
 def _wanted(button: _Button) -> str:
     return " or ".join(f"{prefix}_..." for prefix in button.takes)
 
 
-def _control(parsed: argparse.Namespace, path: str, body: Json) -> Json:
-    url = f"{parsed.sandbox}/control/{path}"
-    return _post(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-
-
 def _advance(parsed: argparse.Namespace) -> Json:
-    answer = _control(parsed, "clock", {"advance_seconds": parsed.seconds})
+    answer = control(parsed, "clock", {"advance_seconds": parsed.seconds})
     return {"id": "clock", "status": answer["now"]}
 
 
@@ -196,10 +174,10 @@ def _create_source(parsed: argparse.Namespace) -> Json:
         "Authorization": f"Bearer {parsed.key}",
         "Content-Type": "application/x-www-form-urlencoded",
     }
-    source = _post(f"{parsed.sandbox}/stripe/v1/sources", urlencode(form).encode(), headers)
+    source = send(f"{parsed.sandbox}/stripe/v1/sources", urlencode(form).encode(), headers)
     if source["status"] != "pending":
         return source
-    return _control(parsed, f"sources/{source['id']}/authenticate", {})
+    return control(parsed, f"sources/{source['id']}/authenticate", {})
 
 
 def _how_it_pays(parsed: argparse.Namespace) -> Json:
@@ -209,17 +187,3 @@ def _how_it_pays(parsed: argparse.Namespace) -> Json:
     if card is None:
         raise LookupError(parsed.card)
     return {"card[number]": card.number, "card[exp_month]": 12, "card[exp_year]": 2040}
-
-
-def _post(url: str, data: bytes, headers: dict[str, str]) -> Json:
-    request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310  (asked for)
-    try:
-        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
-            answer: Json = json.load(response)
-    except urllib.error.HTTPError as error:
-        try:
-            message = json.load(error)["error"]["message"]
-        except (ValueError, KeyError):
-            message = f"HTTP {error.code}"
-        raise _RefusedError(message) from error
-    return answer
