@@ -7,6 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
+from boxoffice_sandbox.app_store import overview as app_store
+from boxoffice_sandbox.app_store.records import Records
 from boxoffice_sandbox.control_calls import answering_errors, base_url
 from boxoffice_sandbox.errors import StripeError, invalid_request, missing
 from boxoffice_sandbox.overview import overview
@@ -30,9 +32,10 @@ _HEADERS = {
 class Pages:
     """Serves the HTML, and the JSON that the desk refreshes itself from."""
 
-    def __init__(self, *, scopes: Scopes) -> None:
-        """Take the doors' shared parts and read the pages once."""
+    def __init__(self, *, scopes: Scopes, records: Records) -> None:
+        """Take the doors' shared parts and the App Store's, and read the pages once."""
         self._scopes = scopes
+        self._records = records
         self._desk = (_HERE / "desk.html").read_text(encoding="utf-8")
         self._bank = Template((_HERE / "bank.html").read_text(encoding="utf-8"))
 
@@ -51,7 +54,8 @@ class Pages:
 
     async def overview(self, _request: web.Request) -> web.Response:
         """Return what the desk shows, newest first."""
-        return web.json_response(overview(self._scopes.store, self._scopes.clock.now()))
+        shown = overview(self._scopes.store, self._scopes.clock.now())
+        return web.json_response(shown | app_store.overview(self._records))
 
     async def bank(self, request: web.Request) -> web.Response:
         """Serve the page on which the customer says yes or no."""

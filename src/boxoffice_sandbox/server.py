@@ -130,7 +130,7 @@ def _app(scopes: Scopes, faults: Faults, app_store: AppStore) -> web.Application
     passage = Passage(scopes=scopes, app_store=app_store)
     app.add_routes(Control(scopes=scopes, faults=faults, passage=passage).routes())
     app.add_routes(ObjectControl(scopes=scopes).routes())
-    app.add_routes(Pages(scopes=scopes).routes())
+    app.add_routes(Pages(scopes=scopes, records=app_store.shop.records).routes())
     app.add_routes(app_store.routes())
     app.add_routes(AppStoreControl(shop=app_store.shop, passage=passage).routes())
     app.add_routes(NotificationControl(shop=app_store.shop, deliverer=app_store.deliverer).routes())

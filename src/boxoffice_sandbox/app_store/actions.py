@@ -61,15 +61,18 @@ def possible(found: Subscription) -> list[str]:
     if found.is_family_shared:
         return [] if found.phase in _ENDED else ["revoke"]
     refund = ["reverse"] if _is_refunded(found) else ["refund"]
+    switch = "cancel" if found.auto_renew else "enable"
     match found.phase:
+        case Phase.ACTIVE if found.consent is Consent.PENDING:
+            return ["accept_price", "refuse_price", "skip", switch, "share", *refund]
+        case Phase.ACTIVE if found.fails:
+            return ["mend", "skip", switch, "share", *refund]
         case Phase.ACTIVE if found.auto_renew:
-            asked = ["accept_price", "refuse_price"] if found.consent is Consent.PENDING else []
-            price = asked or ["price"]
-            return ["renew", "fail", "cancel", *price, "change", "share", *refund]
+            return ["renew", "fail", "cancel", "price", "change", "share", *refund]
         case Phase.ACTIVE:
             return ["enable", "skip", "change", "share", *refund]
         case Phase.GRACE:
-            return ["recover", "skip", "cancel" if found.auto_renew else "enable", *refund]
+            return ["recover", "skip", switch, *refund]
         case Phase.RETRY:
             return ["recover", "skip", "cancel", *refund]
     return ["resubscribe", *refund]

@@ -46,10 +46,12 @@ def renews(found: Subscription, products: dict[str, Product]) -> bool:
 
 
 def _end_period(moment: Moment, found: Subscription) -> None:
-    if found.consent in (Consent.PENDING, Consent.REFUSED):
+    if found.consent is Consent.REFUSED:
         renewals.expire(moment, found, "PRICE_INCREASE", Intent.PRICE)
     elif not found.auto_renew:
         renewals.expire(moment, found, "VOLUNTARY", Intent.CANCELLED)
+    elif found.consent is Consent.PENDING:
+        renewals.expire(moment, found, "PRICE_INCREASE", Intent.PRICE)
     elif not moment.product(found.next_product).for_sale:
         renewals.expire(moment, found, "PRODUCT_NOT_FOR_SALE", Intent.NOT_FOR_SALE)
     elif found.fails:

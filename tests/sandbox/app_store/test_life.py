@@ -242,6 +242,16 @@ def test_higher_price_needs_consent() -> None:
         assert story.last.renewal.get("expirationIntent") == (None if accepted else 3)
 
 
+def test_customer_who_cancelled_before_answering_left_voluntarily() -> None:
+    """The price is not what ended it."""
+    story = Story()
+    found = story.buy("0101", "premium_monthly")
+    story.do("0105", renewals.raise_price, found, 12_990, consent=True)
+    story.do("0110", renewals.cancel, found)
+    story.until("0202", found)
+    assert story.told[-1] == "0201 EXPIRED/VOLUNTARY"
+
+
 def test_higher_price_that_needs_no_consent_is_accepted() -> None:
     """Apple tells it as accepted."""
     story = Story()
