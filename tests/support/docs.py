@@ -36,7 +36,10 @@ MARKER = re.compile(r"(?P<kind>background|output|not executed): *(?P<value>\S.*)
 EXECUTABLE = {"bash", "console", "python", "sh", "shell"}
 OUR_VARIABLES = re.compile(r"BOXOFFICE_|COVERAGE_|PYTEST_|PYTHON(HOME|PATH)$|VIRTUAL_ENV$")
 # What `make` writes, and git: none of it is part of a fresh clone.
-NOT_CLONED = (".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__", "*.db*", "dist")
+NOT_CLONED = (
+    *(".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__", "dist"),
+    *("*.db*", "boxoffice-sandbox-app-store-*"),
+)
 # Enough for `make serve` to install everything on a slow connection.
 SECONDS = 120
 STOP_SECONDS = 15
