@@ -214,47 +214,28 @@ class Intake:
     ) -> Delivered:
         match tidings:
             case None:
-                parked = replace(notification, state=NotificationState.PARKED)
-                if parked != notification:
-                    repo.notifications.update(parked)
-                return Delivered(notification=parked, duplicate=False)
+                return _kept(repo, notification, NotificationState.PARKED)
             case MethodNews():
-                state = self._apply_method(repo, tidings)
-                kept = replace(notification, state=state)
-                repo.notifications.update(kept)
-                return Delivered(notification=kept, duplicate=False)
-            case SubscriptionFact() | Quarantine() | Nothing():
-                kept = replace(notification, state=self._state(repo, notification, tidings))
-                repo.notifications.update(kept)
-                return Delivered(notification=kept, duplicate=False)
+                return _kept(repo, notification, self._apply_method(repo, tidings))
+            case SubscriptionFact():
+                return _kept(repo, notification, self._hear(repo, notification, tidings))
+            case Quarantine():
+                return _kept(repo, notification, NotificationState.QUARANTINED)
+            case Nothing():
+                return _kept(repo, notification, NotificationState.UNRELATED)
             case PaymentTidings() | RefundNews() | DisputeNews():
                 return self._apply_to_payment(repo, notification, tidings)
             case _:
                 assert_never(tidings)
 
-    def _state(
-        self,
-        repo: Repository,
-        notification: Notification,
-        tidings: SubscriptionFact | Quarantine | Nothing,
+    def _hear(
+        self, repo: Repository, notification: Notification, fact: SubscriptionFact
     ) -> NotificationState:
-        """Tell what becomes of a notification that is about no payment."""
-        match tidings:
-            case Nothing():
-                return NotificationState.UNRELATED
-            case Quarantine():
-                return NotificationState.QUARANTINED
-            case SubscriptionFact():
-                if self._subscriptions is None:
-                    return NotificationState.PARKED
-                fact = replace(
-                    tidings,
-                    notification_id=notification.id,
-                    record_time=notification.receive_time,
-                )
-                return self._subscriptions.hear(repo, fact)
-            case _:
-                assert_never(tidings)
+        """Have a fact about a subscription kept; tells what became of its notification."""
+        if self._subscriptions is None:
+            return NotificationState.PARKED
+        kept = replace(fact, notification_id=notification.id, record_time=notification.receive_time)
+        return self._subscriptions.hear(repo, kept)
 
     def _apply_to_payment(
         self,
@@ -346,6 +327,14 @@ class Intake:
         )
         if delivered.revived:
             self._log.error("money arrived for a cancelled order", order_id=kept.order_id)
+
+
+def _kept(repo: Repository, notification: Notification, state: NotificationState) -> Delivered:
+    """Keep what became of a notification that is about no payment."""
+    kept = replace(notification, state=state)
+    if kept != notification:
+        repo.notifications.update(kept)
+    return Delivered(notification=kept, duplicate=False)
 
 
 def _update(repo: Repository, *, notification: Notification) -> None:

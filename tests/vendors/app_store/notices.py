@@ -25,7 +25,7 @@ def verification(apple: Apple | None = None, **changes: Any) -> AppStoreVerifica
     """A verification of what an Apple signs for our app in the sandbox."""
     given: dict[str, Any] = {
         "recipients": OURS,
-        "root_certificates": [(apple or the_apple()).root.der],
+        "root_certificates": lambda: [(apple or the_apple()).root.der],
     } | changes
     return AppStoreVerification(**given)
 

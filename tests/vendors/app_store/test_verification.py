@@ -324,12 +324,23 @@ def test_only_apples_servers_can_be_listened_to() -> None:
         Recipients.of([], [SANDBOX])
 
 
-def test_production_needs_the_apps_number_and_every_verification_a_root() -> None:
-    """Both are faults of the settings, found at the start."""
-    with pytest.raises(ValueError, match="appAppleId"):
-        verification(recipients=Recipients.of([App(bundle_id=BUNDLE)], [PRODUCTION]))
-    with pytest.raises(ValueError, match="root"):
-        verification(root_certificates=[])
+def test_production_needs_the_apps_number() -> None:
+    """A fault of the settings, found at the start."""
+    with pytest.raises(ValueError, match="number"):
+        Recipients.of([App(bundle_id=BUNDLE)], [PRODUCTION])
+
+
+async def test_without_a_root_nothing_is_apples() -> None:
+    """Whoever may have signed it."""
+    using = verification(root_certificates=list)
+    assert await refusal_of(body_of(signed_payload()), using=using) is Reason.SIGNATURE_INVALID
+
+
+async def test_apples_library_can_be_taken_in_beforehand() -> None:
+    """So that the first notification does not wait for it."""
+    using = verification()
+    await using.warm()
+    assert await refusal_of(body_of(signed_payload()), using=using) is None
 
 
 async def test_any_of_several_roots_holds() -> None:
@@ -337,7 +348,7 @@ async def test_any_of_several_roots_holds() -> None:
     other = make_apple()
     roots = [other.root.der, the_apple().root.der]
     for apple in (other, the_apple()):
-        using = verification(root_certificates=roots)
+        using = verification(root_certificates=lambda: roots)
         assert await refusal_of(body_of(signed_payload(apple=apple)), using=using) is None
 
 

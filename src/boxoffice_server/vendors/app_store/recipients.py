@@ -5,8 +5,10 @@ The rules are those of Apple's own verifier, which speaks of them only by refusi
 
 import base64
 import binascii
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final
 
 from boxoffice_server.vendors.app_store.payload import ENVIRONMENTS
@@ -15,11 +17,23 @@ from boxoffice_server.vendors.json_object import JsonObject, MalformedObjectErro
 PRODUCTION: Final = "Production"
 SANDBOX: Final = "Sandbox"
 
-INSIDE: Final = ("signedTransactionInfo", "signedRenewalInfo")
+PAYLOAD: Final = "signedPayload"
+TRANSACTION: Final = "signedTransactionInfo"
+RENEWAL: Final = "signedRenewalInfo"
+INSIDE: Final = (TRANSACTION, RENEWAL)
 """What is signed inside of what is signed."""
 
 _PARTS: Final = ("data", "summary", "externalPurchaseToken", "appData")
 _JWS_PARTS: Final = 3
+
+
+class Verdict(Enum):
+    """What Apple's verifier says of something signed."""
+
+    OURS = auto()
+    THEIRS = auto()  # signed by Apple, for another app or environment
+    FORGED = auto()
+    UNANSWERED = auto()  # Apple's responders could not be asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +77,8 @@ class Recipients:
         each = tuple(Recipient(app=app, environment=where) for app in apps for where in servers)
         if not each:
             raise ValueError("at least one app and one environment are needed")
+        if any(one.environment == PRODUCTION and one.app.app_apple_id is None for one in each):
+            raise ValueError("in Production the number of every app must be known")
         return cls(all=each)
 
     def find(self, bundle_id: str, environment: str) -> Recipient | None:
@@ -108,10 +124,15 @@ class Recipients:
 
 def signed_payload(body: bytes) -> str:
     """Read what is signed from the body of a notification."""
-    signed = parse_object(body).text("signedPayload")
+    signed = parse_object(body).text(PAYLOAD)
     if not signed:
-        raise MalformedObjectError("signedPayload is missing")
+        raise MalformedObjectError(f"{PAYLOAD} is missing")
     return signed
+
+
+def body_of(signed: str) -> bytes:
+    """Write what is signed as it is posted, for what Apple answers without a body around it."""
+    return json.dumps({PAYLOAD: signed}).encode()
 
 
 def open_notification(signed: str) -> Opened:
@@ -126,7 +147,7 @@ def open_notification(signed: str) -> Opened:
         payload=payload,
         transaction=transaction,
         renewal=renewal,
-        signatures={"signedPayload": signed, **inside},
+        signatures={PAYLOAD: signed, **inside},
     )
 
 

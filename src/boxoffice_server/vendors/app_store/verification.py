@@ -10,22 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final, TypeVar
-
-from appstoreserverlibrary.models.Environment import Environment
-from appstoreserverlibrary.signed_data_verifier import (
-    SignedDataVerifier,
-    VerificationException,
-    VerificationStatus,
-)
+from typing import TYPE_CHECKING, Final, TypeVar, assert_never
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.vendors.app_store.online import OnlineChecks
 from boxoffice_server.vendors.app_store.recipients import (
     INSIDE,
+    PAYLOAD,
+    RENEWAL,
+    TRANSACTION,
     Opened,
     Recipient,
     Recipients,
+    Verdict,
     chain_of,
     open_notification,
     open_signed,
@@ -33,24 +30,16 @@ from boxoffice_server.vendors.app_store.recipients import (
 )
 from boxoffice_server.vendors.json_object import JsonObject, MalformedObjectError
 
+if TYPE_CHECKING:
+    from boxoffice_server.vendors.app_store.judge import Judge
+
 TOLERANCE: Final = timedelta(seconds=300)
+
+RETRY_AFTER: Final = timedelta(seconds=5)
+T = TypeVar("T")
 
 # Three signatures take some 4 ms, nearly all of it outside Python's lock.
 _THREADS: Final = 2
-_NOT_FOR_US: Final = frozenset(
-    {VerificationStatus.INVALID_APP_IDENTIFIER, VerificationStatus.INVALID_ENVIRONMENT}
-)
-
-RETRY_AFTER: Final = timedelta(seconds=5)
-PAYLOAD: Final = "signedPayload"
-T = TypeVar("T")
-
-_Check = Callable[[SignedDataVerifier, str], object]
-_CHECKS: Final[Mapping[str, _Check]] = {
-    PAYLOAD: SignedDataVerifier.verify_and_decode_notification,
-    "signedTransactionInfo": SignedDataVerifier.verify_and_decode_signed_transaction,
-    "signedRenewalInfo": SignedDataVerifier.verify_and_decode_renewal_info,
-}
 
 
 class AppStoreVerification:
@@ -58,25 +47,28 @@ class AppStoreVerification:
 
     Chains are judged at the time of the signature, so that history holds for ever. For the
     `online` environments each chain is judged by today as well, and Apple is asked whether it was
-    revoked; only what comes live goes through that.
+    revoked; only what comes live goes through that. `root_certificates` reads those that are
+    trusted, in DER, when they are first needed.
     """
 
     def __init__(
         self,
         *,
         recipients: Recipients,
-        root_certificates: Sequence[bytes],
+        root_certificates: Callable[[], Sequence[bytes]],
         online: frozenset[str] = frozenset(),
         checks: OnlineChecks | None = None,
     ) -> None:
-        if not root_certificates:
-            raise ValueError("without a root certificate nothing can be verified")
         self.recipients = recipients
-        self._roots = list(root_certificates)
+        self._roots = root_certificates
         self._online = online
         self._checks = checks or OnlineChecks()
-        self._verifiers = {each: self._verifier(each) for each in recipients.all}
+        self._judges: dict[Recipient, Judge] = {}
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="app-store-verify")
+
+    async def warm(self) -> None:
+        """Take in Apple's library before the first notification needs it."""
+        await self._pooled(lambda: self._judge(self.recipients.all[0]))
 
     async def close(self) -> None:
         """Let go of the threads."""
@@ -103,15 +95,15 @@ class AppStoreVerification:
 
         One that is not for us is SIGNATURE_INVALID: nothing here vouches for it.
         """
-        return await self._single("signedTransactionInfo", signed, now=now, live=live)
+        return await self._single(TRANSACTION, signed, now=now, live=live)
 
     async def renewal(self, signed: str, *, now: datetime, live: bool = False) -> JsonObject:
         """Verify a signed renewal info, which names no app: it must be on a server of ours."""
-        return await self._single("signedRenewalInfo", signed, now=now, live=live)
+        return await self._single(RENEWAL, signed, now=now, live=live)
 
     async def _single(self, name: str, signed: str, *, now: datetime, live: bool) -> JsonObject:
         with _refusing():
-            recipient = self._recipient(signed)
+            recipient = self._recipient(name, signed)
             if recipient is None:
                 raise _wrong_signature("it is not of an app and environment that are served here")
             await self._pooled(lambda: self._must_hold(recipient, name, signed))
@@ -121,26 +113,29 @@ class AppStoreVerification:
             await self._check_online(recipient, {name: signed})
         return told
 
-    def _recipient(self, signed: str) -> Recipient | None:
+    def _recipient(self, name: str, signed: str) -> Recipient | None:
         """Tell for whom a transaction or renewal info is; the latter is for any app of ours."""
         try:
             told = open_signed(signed)
             bundle_id, environment = told.text("bundleId"), told.text("environment")
         except MalformedObjectError:
             return None
-        return self.recipients.find(bundle_id or self.recipients.all[0].app.bundle_id, environment)
+        if name == RENEWAL:
+            bundle_id = self.recipients.all[0].app.bundle_id
+        return self.recipients.find(bundle_id, environment)
 
     def _open(self, signed: str) -> Opened:
         """Open a notification once its signatures hold: the inner ones only where it is for us."""
         recipient = self._addressee(signed)
-        is_ours = _holds(self._verifiers[recipient or self.recipients.all[0]], PAYLOAD, signed)
+        judge = self._judge(recipient or self.recipients.all[0])
+        is_ours = _is_ours(judge.judge(PAYLOAD, signed))
         opened = open_notification(signed)
         if recipient is None:
             return opened
         for name in INSIDE:
             inside = opened.signatures.get(name)
             if inside is not None:
-                is_ours &= _holds(self._verifiers[recipient], name, inside)
+                is_ours &= _is_ours(judge.judge(name, inside))
         if not is_ours and not self.recipients.stranger(opened):
             # Apple's verifier and our own reading must never disagree on whose it is.
             raise _wrong_signature("it is not for an app and environment that are served here")
@@ -154,7 +149,7 @@ class AppStoreVerification:
             return None
 
     def _must_hold(self, recipient: Recipient, name: str, signed: str) -> None:
-        if not _holds(self._verifiers[recipient], name, signed):
+        if not _is_ours(self._judge(recipient).judge(name, signed)):
             raise _wrong_signature("it is not of an app and environment that are served here")
 
     async def _check_online(self, recipient: Recipient, signatures: Mapping[str, str]) -> None:
@@ -163,21 +158,25 @@ class AppStoreVerification:
             return
         chains = {chain_of(signed): (name, signed) for name, signed in signatures.items()}
         for chain, (name, signed) in chains.items():
-            # A verifier of its own: the library's remembers answers for as long as we do.
-            verifier = self._verifier(recipient, online=True)
             try:
-                await self._checks.check(chain, partial(_holds, verifier, name, signed))
+                await self._checks.check(chain, partial(self._ask, recipient, name, signed))
             except (_UnansweredError, TimeoutError) as error:
                 raise _unavailable() from error
 
-    def _verifier(self, recipient: Recipient, *, online: bool = False) -> SignedDataVerifier:
-        return SignedDataVerifier(
-            self._roots,
-            online,
-            Environment(recipient.environment),
-            recipient.app.bundle_id,
-            recipient.app.app_apple_id,
-        )
+    def _ask(self, recipient: Recipient, name: str, signed: str) -> None:
+        """Ask Apple's responders, in a thread that may wait for them."""
+        _is_ours(self._made(recipient, online=True).judge(name, signed))
+
+    def _judge(self, recipient: Recipient) -> "Judge":
+        judge = self._judges.get(recipient)
+        if judge is None:
+            judge = self._judges[recipient] = self._made(recipient, online=False)
+        return judge
+
+    def _made(self, recipient: Recipient, *, online: bool) -> "Judge":
+        from boxoffice_server.vendors.app_store.judge import Judge  # noqa: PLC0415
+
+        return Judge(self._roots(), recipient, online=online)
 
     async def _pooled(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -187,24 +186,19 @@ class _UnansweredError(Exception):
     """Apple's responders could not be asked, or gave no answer."""
 
 
-def _holds(verifier: SignedDataVerifier, name: str, signed: str) -> bool:
-    """Tell whether something signed by Apple is for the verifier's app and server.
-
-    Raises SIGNATURE_INVALID for what is not signed by Apple.
-    """
-    try:
-        _CHECKS[name](verifier, signed)
-    except VerificationException as error:
-        if error.status in _NOT_FOR_US:
+def _is_ours(verdict: Verdict) -> bool:
+    """Tell whether what Apple signed is for us; refuses what Apple did not sign."""
+    match verdict:
+        case Verdict.OURS:
+            return True
+        case Verdict.THEIRS:
             return False
-        if error.status is VerificationStatus.RETRYABLE_VERIFICATION_FAILURE:
-            raise _UnansweredError from error
-        raise _wrong_signature("the signature is not Apple's") from error
-    except Exception:  # noqa: BLE001 -- whatever the library's models raise
-        # Raised by its models, which come after the signature: a field is of a shape that they
-        # don't know. Whose it is, and whether we can read it, our own reading says as well.
-        return True
-    return True
+        case Verdict.FORGED:
+            raise _wrong_signature("the signature is not Apple's")
+        case Verdict.UNANSWERED:
+            raise _UnansweredError
+        case _:
+            assert_never(verdict)
 
 
 def _check_time(told: JsonObject, now: datetime) -> None:
