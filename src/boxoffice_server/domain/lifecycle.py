@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
+from boxoffice_server.domain.ahead import Ahead, Word
 from boxoffice_server.domain.facets import (
     Deadline,
     Facets,
@@ -17,6 +18,7 @@ from boxoffice_server.domain.facets import (
     renewed_type,
     started_type,
 )
+from boxoffice_server.domain.missed import missed
 from boxoffice_server.domain.periods import merge_periods
 from boxoffice_server.domain.signals import (
     Cause,
@@ -25,6 +27,7 @@ from boxoffice_server.domain.signals import (
     GraceStarted,
     LossUndone,
     Lost,
+    Period,
     PeriodSeen,
     PriceAsked,
     RenewalSet,
@@ -35,7 +38,7 @@ from boxoffice_server.domain.signals import (
     Telling,
     TimeAdded,
 )
-from boxoffice_server.domain.story import Illegal, Line, Notes, Occurrence, Story
+from boxoffice_server.domain.story import Illegal, Line, Notes, Story
 from boxoffice_server.domain.subscription import EntitlementStatus, SubscriptionEventType
 from boxoffice_server.domain.transitions import Verdict, loss_prevails, verdict
 
@@ -59,12 +62,15 @@ class _Fold:
 
     def __init__(self, signals: Sequence[Signal], rules: ClockRules) -> None:
         self._rules = rules
-        self._signals = signals
+        self._ahead = Ahead(signals)
         self._lines: dict[str, Line] = {}
         self._notes = Notes()
         self._illegal: list[Illegal] = []
         self._current: PeriodSeen | None = None
         self._has_started = False
+        # When the last loss of each product was signed, and which toggle was the last.
+        self._lost: dict[str, datetime] = {}
+        self._toggled: dict[str, Signal] = {}
 
     def story(self) -> Story:
         return Story(
@@ -77,50 +83,17 @@ class _Fold:
         """Let time pass up to this moment, for ever if None, before signal `number` is heard."""
         for line in self._lines.values():
             while (due := self._due(line, until)) is not None:
-                if self._is_contradicted(due, number):
+                word = self._ahead.word(due, number)
+                if word is Word.GOES_ON:
                     break
-                line.step(due.time, due.facets, self._note_clock(line, due))
+                if word is Word.OTHERWISE:
+                    line.step(due.time, replace(due.facets, terminal=None, silent=True), None)
+                    break
+                line.step(due.time, due.facets, self._notes.pass_by(line, due))
 
     def _due(self, line: Line, until: datetime | None) -> Deadline | None:
         due = deadline(line.facets, self._rules) if line.facets is not None else None
         return None if due is None or (until is not None and due.time >= until) else due
-
-    def _note_clock(self, line: Line, due: Deadline) -> int | None:
-        if due.type is None:
-            return None
-        return self._notes.take(
-            Occurrence(
-                type=due.type,
-                product=line.product,
-                event_time=due.time,
-                effective_time=due.time,
-                fact_ref=due.facets.period_key,
-                by_clock=True,
-            )
-        )
-
-    def _is_contradicted(self, due: Deadline, number: int) -> bool:
-        """Tell whether a signal still to come knows better than the clock.
-
-        Time that was bought without a gap does; so does the vendor's own word on how the period
-        ended, and on what silence would be taken for.
-        """
-        key, start = due.facets.period_key, due.facets.start_time
-        for signal in self._signals[number:]:
-            match signal:
-                case PeriodSeen(period=period) if start < period.start_time <= due.time:
-                    return True
-                case GraceStarted(period_key=of, until=end) if of == key and due.type is None:
-                    if end > due.time:
-                        return True
-                case Expired(period_key=of, status=status, time=time) if of == key:
-                    if due.type is None and time <= due.time:
-                        return True
-                    if due.facets.terminal not in {None, status}:
-                        return True
-                case _:
-                    pass
-        return False
 
     def hear(self, signal: Signal) -> None:
         """Hear one signal, in the vendor's order."""
@@ -140,7 +113,7 @@ class _Fold:
 
     def _hear_period(self, signal: PeriodSeen) -> None:
         period, line, newest = signal.period, self._line(signal.period.product), self._current
-        is_old = newest is not None and period.start_time < newest.period.start_time
+        is_old = newest is not None and _has_passed(period, newest.period, signal.order.time)
         is_first = signal.first and not self._has_started and line.facets is None
         self._has_started = self._has_started or is_first
         if newest is not None and not is_old and newest.period.product != period.product:
@@ -151,7 +124,7 @@ class _Fold:
             effective = min(signal.order.time, effective)
         occurrence = None
         if signal.telling is not Telling.MENTIONED:
-            occurrence = self._note(
+            occurrence = self._notes.hear(
                 line,
                 signal,
                 started_type(period.base) if is_first else renewed_type(period.base),
@@ -171,7 +144,7 @@ class _Fold:
         facets, type_ = line.facets, SubscriptionEventType.SWITCHED_PRODUCT
         if facets is None or verdict(line.status, type_) is not Verdict.MOVES:
             return
-        occurrence = self._note(
+        occurrence = self._notes.hear(
             line,
             new,
             type_,
@@ -182,6 +155,7 @@ class _Fold:
         ended = replace(
             facets,
             terminal=EntitlementStatus.SWITCHED_PRODUCT,
+            silent=False,
             expire_time=min(facets.expire_time, time),
             new_product=new.period.product,
         )
@@ -193,6 +167,7 @@ class _Fold:
         facets = self._line(signal.product).facets
         if facets is None:
             return
+        self._toggled[signal.product] = signal
         match signal:
             case RenewalSet(cause=Cause.PREFERENCE) if not facets.pending_product:
                 pass
@@ -223,7 +198,7 @@ class _Fold:
         if facets is None:
             return
         adjusted = signal.expire_time if isinstance(signal, RenewalSet) else None
-        occurrence = self._note(
+        occurrence = self._notes.hear(
             line,
             signal,
             type_,
@@ -236,31 +211,23 @@ class _Fold:
             changed = replace(changed, expire_time=adjusted, end_time=adjusted)
         # What leaves the status as it was did not put it there.
         stays = changed.status is facets.status
-        line.step(signal.time, changed, line.steps[-1].occurrence if stays else occurrence)
+        line.step(signal.time, changed, line.occurrence if stays else occurrence)
 
     def _hear_snapshot(self, signal: Snapshot) -> None:
         """Rule R: where the vendor's snapshot disagrees, a notification was lost. Make it up."""
         line = self._line(signal.product)
-        if signal.lost is False and line.facets is not None:
+        lost_time = self._lost.get(signal.product)
+        is_newer = lost_time is not None and lost_time < signal.order.time
+        if signal.lost is False and is_newer and line.facets is not None:
             self._undo(line, line.facets, signal)
         facets = line.facets
         if facets is None or not facets.is_open or signal.order.time >= facets.expire_time:
             return
-        if signal.auto_renew is False:
-            if facets.auto_renew:
-                self._toggle(signal, SubscriptionEventType.RENEWAL_DISABLED)
+        toggled = self._toggled.get(signal.product)
+        if toggled is not None and _is_no_newer(signal, toggled):
             return
-        if signal.auto_renew is True and not facets.auto_renew:
-            self._toggle(signal, SubscriptionEventType.RENEWAL_ENABLED)
-        enabled, pending = SubscriptionEventType.RENEWAL_ENABLED, signal.pending_product
-        if pending and pending != facets.pending_product:
-            self._toggle(signal, SubscriptionEventType.SWITCHING_PRODUCT, new_product=pending)
-        elif pending == "" and facets.pending_product:
-            self._toggle(signal, enabled, cause=Cause.PREFERENCE)
-        if signal.price_pending is True and not facets.price_pending:
-            self._toggle(signal, SubscriptionEventType.PRICE_CHANGE_CONFIRMATION_REQUESTED)
-        elif signal.price_agreed is True and facets.price_pending:
-            self._toggle(signal, enabled, cause=Cause.PRICE)
+        for each in missed(signal, facets):
+            self._toggle(signal, each.type, new_product=each.new_product, cause=each.cause)
 
     # What becomes of one period
 
@@ -292,7 +259,7 @@ class _Fold:
         type_ = SubscriptionEventType.GRACE_PERIOD_STARTED
         if self._refuses(line, signal, type_):
             return
-        occurrence = self._note(
+        occurrence = self._notes.hear(
             line, signal, type_, fact_ref=facets.period_key, expire_time=signal.until
         )
         if facets.terminal is None:
@@ -303,7 +270,7 @@ class _Fold:
 
     def _start_retry(self, line: Line, facets: Facets, signal: RetryStarted) -> None:
         type_ = SubscriptionEventType.BILLING_RETRY_STARTED
-        occurrence = self._note(line, signal, type_, fact_ref=facets.period_key)
+        occurrence = self._notes.hear(line, signal, type_, fact_ref=facets.period_key)
         if facets.terminal is None and not facets.retry:
             changed = replace(facets, retry=True, grace_until=None, silent=False)
             line.step(signal.time, changed, occurrence)
@@ -315,19 +282,28 @@ class _Fold:
         elif facets.grace_until is not None:
             time = facets.grace_until
         type_ = SubscriptionEventType(signal.status.value)
-        occurrence = self._note(line, signal, type_, time=time, fact_ref=facets.period_key)
+        occurrence = self._notes.hear(line, signal, type_, time=time, fact_ref=facets.period_key)
         if facets.terminal is None:
-            line.step(time, replace(facets, terminal=signal.status), occurrence)
+            line.step(time, replace(facets, terminal=signal.status, silent=False), occurrence)
+        elif facets.before_loss is not None and facets.before_loss.terminal is None:
+            # Given back, it would be over all the same.
+            over = replace(facets.before_loss, terminal=signal.status, silent=False)
+            line.step(line.steps[-1].time, replace(facets, before_loss=over), line.occurrence)
 
     def _lose(self, line: Line, facets: Facets, signal: Lost) -> None:
         type_ = SubscriptionEventType(signal.status.value)
+        self._lost[line.product] = signal.order.time
         # A period that was given back before it began ends as it begins.
         time = max(signal.time, facets.start_time)
+        if line.steps[-1].time > time and facets.terminal is EntitlementStatus.SWITCHED_PRODUCT:
+            # Another product was to follow, but had not begun.
+            line.cut(time)
+            facets = line.facets or facets
         expire_time = min(facets.expire_time, time)
         prevails = loss_prevails(facets.terminal, signal.status)
         if prevails:
             line.cut(time)
-        occurrence = self._note(
+        occurrence = self._notes.hear(
             line,
             signal,
             type_,
@@ -336,9 +312,15 @@ class _Fold:
             expire_time=expire_time if type_ in _TELLS_EXPIRY else None,
         )
         if prevails:
+            if signal.time < time:
+                # What came before it runs to its end.
+                line.step(
+                    signal.time, replace(facets, end_time=time, expire_time=time), line.occurrence
+                )
             lost = replace(
                 facets,
                 terminal=signal.status,
+                silent=False,
                 expire_time=expire_time,
                 before_loss=facets.before_loss or facets,
             )
@@ -366,7 +348,7 @@ class _Fold:
     ) -> None:
         """Let a period run until this time, all its other facets cleared."""
         given = facets.fresh(expire_time=expire_time)
-        occurrence = self._note(
+        occurrence = self._notes.hear(
             line,
             signal,
             renewed_type(given.base),
@@ -391,33 +373,15 @@ class _Fold:
         self._illegal.append(Illegal(signal=signal, status=line.status, type=type_))
         return True
 
-    def _note(
-        self,
-        line: Line,
-        signal: Signal,
-        type_: SubscriptionEventType,
-        *,
-        fact_ref: str,
-        time: datetime | None = None,
-        effective_time: datetime | None = None,
-        expire_time: datetime | None = None,
-        new_product: str = "",
-        promotion_reference: str = "",
-    ) -> int:
-        time = time or signal.time
-        effective_time = effective_time or time
-        if line.steps:
-            effective_time = max(effective_time, line.steps[-1].time)
-        return self._notes.take(
-            Occurrence(
-                type=type_,
-                product=line.product,
-                event_time=time,
-                effective_time=effective_time,
-                fact_ref=fact_ref,
-                fact_id=signal.fact_id,
-                expire_time=expire_time,
-                new_product=new_product,
-                promotion_reference=promotion_reference,
-            )
-        )
+
+def _has_passed(period: Period, newest: Period, time: datetime) -> bool:
+    """Tell whether a period was over, for a later one, when it was told of.
+
+    One that is bought between an early renewal and its begin takes the place of what was renewed.
+    """
+    return period.start_time < newest.start_time <= time
+
+
+def _is_no_newer(snapshot: Snapshot, toggle: Signal) -> bool:
+    """Tell whether a snapshot was signed together with a toggle, of which it need not know."""
+    return snapshot.order.time == toggle.order.time and snapshot.fact_id != toggle.fact_id

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from boxoffice_server.domain.facets import Facets
+from boxoffice_server.domain.facets import Deadline, Facets
 from boxoffice_server.domain.signals import Signal
 from boxoffice_server.domain.subscription import EntitlementStatus, SubscriptionEventType
 
@@ -77,6 +77,11 @@ class Line:
         facets = self.facets
         return None if facets is None else replace(facets, silent=False).status
 
+    @property
+    def occurrence(self) -> int | None:
+        """Tell the number of what put it where it stands; None where nothing was told."""
+        return self.steps[-1].occurrence
+
     def step(self, time: datetime, facets: Facets, occurrence: int | None) -> None:
         """Take a step: never before the last one, whose facets these build on."""
         if self.steps:
@@ -96,7 +101,57 @@ class Notes:
         self.occurrences: list[Occurrence] = []
         self._numbers: dict[tuple[str, SubscriptionEventType, str], int] = {}
 
-    def take(self, occurrence: Occurrence) -> int:
+    def hear(
+        self,
+        line: Line,
+        signal: Signal,
+        type_: SubscriptionEventType,
+        *,
+        fact_ref: str,
+        time: datetime | None = None,
+        effective_time: datetime | None = None,
+        expire_time: datetime | None = None,
+        new_product: str = "",
+        promotion_reference: str = "",
+    ) -> int:
+        """Note what a signal tells; answers its number.
+
+        It takes effect when it happened unless told otherwise, and never before what is known.
+        """
+        time = time or signal.time
+        effective_time = effective_time or time
+        if line.steps:
+            effective_time = max(effective_time, line.steps[-1].time)
+        return self._take(
+            Occurrence(
+                type=type_,
+                product=line.product,
+                event_time=time,
+                effective_time=effective_time,
+                fact_ref=fact_ref,
+                fact_id=signal.fact_id,
+                expire_time=expire_time,
+                new_product=new_product,
+                promotion_reference=promotion_reference,
+            )
+        )
+
+    def pass_by(self, line: Line, due: Deadline) -> int | None:
+        """Note what the passing of time brings about; None where it does so without a word."""
+        if due.type is None:
+            return None
+        return self._take(
+            Occurrence(
+                type=due.type,
+                product=line.product,
+                event_time=due.time,
+                effective_time=due.time,
+                fact_ref=due.facets.period_key,
+                by_clock=True,
+            )
+        )
+
+    def _take(self, occurrence: Occurrence) -> int:
         """Note what happened, once; answers its number.
 
         What the clock brought about first and the vendor confirms is the vendor's from then on.

@@ -3,6 +3,8 @@
 `lifecycle` asks before it changes anything, and the tests hold every story to the same table.
 """
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from typing import assert_never
 
@@ -32,6 +34,37 @@ _LOSSES = (
     EntitlementStatus.REFUNDED_FOR_ISSUE,
     EntitlementStatus.SWITCHED_PRODUCT,
 )
+
+_BASES = {
+    EntitlementStatus.USING_FREE_TRIAL,
+    EntitlementStatus.USING_INTRODUCTORY_PRICING,
+    EntitlementStatus.USING_PROMOTION,
+    EntitlementStatus.ACTIVE_WITH_RENEWAL,
+}
+_FAILED = {EntitlementStatus.IN_GRACE_PERIOD, EntitlementStatus.IN_BILLING_RETRY}
+# Statuses that each of these leaves as they are, beside those of what is over: another facet comes
+# first, or says the same already.
+_STAYS: Mapping[SubscriptionEventType, AbstractSet[EntitlementStatus]] = {
+    SubscriptionEventType.RENEWAL_DISABLED: {
+        EntitlementStatus.ACTIVE_WITHOUT_RENEWAL,
+        EntitlementStatus.IN_BILLING_RETRY,
+    },
+    SubscriptionEventType.RENEWAL_ENABLED: {*_BASES, *_FAILED},
+    SubscriptionEventType.SWITCHING_PRODUCT: {
+        EntitlementStatus.AWAITING_PRICE_CHANGE_CONFIRMATION,
+        *_FAILED,
+    },
+    SubscriptionEventType.PRICE_CHANGE_CONFIRMATION_REQUESTED: {
+        EntitlementStatus.ACTIVE_WITHOUT_RENEWAL,
+        EntitlementStatus.AWAITING_PRICE_CHANGE_CONFIRMATION,
+        *_FAILED,
+    },
+    SubscriptionEventType.GRACE_PERIOD_STARTED: {
+        EntitlementStatus.ACTIVE_WITHOUT_RENEWAL,
+        EntitlementStatus.IN_GRACE_PERIOD,
+    },
+    SubscriptionEventType.BILLING_RETRY_STARTED: {EntitlementStatus.IN_BILLING_RETRY},
+}
 
 
 def loss_prevails(terminal: EntitlementStatus | None, loss: EntitlementStatus) -> bool:
@@ -63,19 +96,19 @@ def verdict(status: EntitlementStatus | None, event: SubscriptionEventType) -> V
             | SubscriptionEventType.RENEWAL_ENABLED
             | SubscriptionEventType.SWITCHING_PRODUCT
             | SubscriptionEventType.PRICE_CHANGE_CONFIRMATION_REQUESTED
+            | SubscriptionEventType.BILLING_RETRY_STARTED
         ):
-            return _toggle(status)
+            return _unless(status, _STAYS[event])
         case SubscriptionEventType.GRACE_PERIOD_STARTED:
             if status is EntitlementStatus.IN_BILLING_RETRY:
                 return Verdict.ILLEGAL
-            return Verdict.STAYS if _is_lost(status) else Verdict.MOVES
+            return _unless(status, _STAYS[event])
         case SubscriptionEventType.SWITCHED_PRODUCT:
             if status is None:
                 return Verdict.ILLEGAL
             return Verdict.STAYS if _is_lost(status) else Verdict.MOVES
         case (
-            SubscriptionEventType.BILLING_RETRY_STARTED
-            | SubscriptionEventType.EXPIRED_VOLUNTARILY
+            SubscriptionEventType.EXPIRED_VOLUNTARILY
             | SubscriptionEventType.EXPIRED_FROM_BILLING
             | SubscriptionEventType.FAILED_TO_CONFIRM_PRICE_CHANGE
         ):
@@ -91,9 +124,8 @@ def verdict(status: EntitlementStatus | None, event: SubscriptionEventType) -> V
             assert_never(event)
 
 
-def _toggle(status: EntitlementStatus | None) -> Verdict:
-    stays = status is EntitlementStatus.IN_BILLING_RETRY or _is_lost(status)
-    return Verdict.STAYS if stays else Verdict.MOVES
+def _unless(status: EntitlementStatus | None, stays: AbstractSet[EntitlementStatus]) -> Verdict:
+    return Verdict.STAYS if status in stays or _is_lost(status) else Verdict.MOVES
 
 
 def _is_lost(status: EntitlementStatus | None) -> bool:

@@ -1,7 +1,7 @@
 """Every row of the table of notifications says what it must, and says it by its fact alone."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import pytest
@@ -88,6 +88,16 @@ def period(telling: Telling, *, first: bool) -> Said:
     return said
 
 
+def dated(*, first: bool) -> Said:
+    """The period of the case at the place where it began."""
+
+    def said(fact: SubscriptionFact) -> Signal:
+        seen = period(Telling.DATED, first=first)(fact)
+        return replace(seen, order=replace(seen.order, time=JANUARY_1))
+
+    return said
+
+
 def signal(made: type[Signal], rank: Rank, time: datetime, **fields: object) -> Said:
     """A signal of this kind with what all signals have."""
     return lambda fact: made(**_common(fact, rank, time), **fields)  # type: ignore[arg-type]
@@ -124,7 +134,7 @@ CASES: Mapping[tuple[str, str], Case] = {
     ("SUBSCRIBED", "INITIAL_BUY"): Case(said=FIRST),
     ("SUBSCRIBED", "RESUBSCRIBE"): Case(said=NEXT),
     ("SUBSCRIBED", NO_SUBTYPE): Case(said=period(Telling.DATED, first=True)),
-    ("OFFER_REDEEMED", NO_SUBTYPE): Case(said=NEXT, tx={"originalPurchaseDate": ms(JANUARY_1) - 1}),
+    ("OFFER_REDEEMED", NO_SUBTYPE): Case(said=dated(first=True)),
     ("OFFER_REDEEMED", "UPGRADE"): Case(said=NEXT),
     ("OFFER_REDEEMED", "DOWNGRADE"): Case(said=SWITCH, ri=TO_OTHER),
     ("OFFER_REDEEMED", "INITIAL_BUY"): Case(said=FIRST),

@@ -94,7 +94,8 @@ def test_an_offer_that_is_redeemed_shows_its_period_which_may_be_the_old_one() -
     """D2: Apple does not say whether the period is new; who knows all periods sees it."""
     seen, _ = signals(told_fact("OFFER_REDEEMED"))
     assert isinstance(seen, PeriodSeen)
-    assert (seen.telling, seen.first) == (Telling.ANNOUNCED, True)
+    assert (seen.telling, seen.first) == (Telling.DATED, True)
+    assert seen.order.time == JANUARY_1
 
 
 def test_a_purchase_of_no_known_subtype_is_told_first_by_its_dates() -> None:

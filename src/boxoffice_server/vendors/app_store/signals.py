@@ -147,7 +147,7 @@ def _some_period(told: _Told) -> list[Signal]:
 
 def _offer_period(told: _Told) -> list[Signal]:
     """Show the period, which is the old one where the offer waits for the next."""
-    return [_period(told, Telling.ANNOUNCED, first=_looks_first(told.transaction))]
+    return [_shown(told, Telling.DATED)]
 
 
 def _switch_asked(told: _Told) -> list[Signal]:
