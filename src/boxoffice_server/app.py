@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 
 from boxoffice_server import janitor
@@ -33,8 +34,15 @@ from boxoffice_server.operations import charges, engine, intents, methods, refun
 from boxoffice_server.operations.customers import Customers
 from boxoffice_server.operations.engine import Operations
 from boxoffice_server.operations.work import Work
-from boxoffice_server.ports import Clock, MethodGateway, PaymentGateway, SubscriptionReader
+from boxoffice_server.ports import (
+    Clock,
+    MethodGateway,
+    PaymentGateway,
+    Store,
+    SubscriptionReader,
+)
 from boxoffice_server.reconciliation import Reconciliation
+from boxoffice_server.sandbox_clock import SandboxClock
 from boxoffice_server.settings import Address, Settings
 from boxoffice_server.settlement import Settlement
 from boxoffice_server.storage import create_store
@@ -214,6 +222,7 @@ class Application:
             intake=intake,
             registry=registry,
             is_serving=lambda: not self._draining.is_set(),
+            more=_sandbox_routes(settings, store, clock, self._sweeper),
         )
 
     @property
@@ -304,6 +313,15 @@ def _subscription_readers() -> dict[SubscriptionSource, SubscriptionReader]:
         SubscriptionSource.APP_STORE: AppStoreReader(),
         SubscriptionSource.MANUAL: ManualVendor(),
     }
+
+
+def _sandbox_routes(
+    settings: Settings, store: Store, clock: BusinessClock, sweeper: Sweeper
+) -> list[web.RouteDef]:
+    if not settings.uses_sandbox_key:
+        return []
+    key = settings.stripe_api_key.reveal()
+    return SandboxClock(store=store, clock=clock, key=key, moved=sweeper.stir).routes()
 
 
 def _works(

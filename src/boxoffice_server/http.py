@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from aiohttp import web
@@ -23,7 +23,7 @@ _STATUSES = {
 
 
 class HttpPort:
-    """Serves HTTP beside gRPC."""
+    """Serves HTTP beside gRPC; `more` is what else it serves."""
 
     def __init__(
         self,
@@ -32,6 +32,7 @@ class HttpPort:
         intake: Intake,
         registry: CollectorRegistry,
         is_serving: Callable[[], bool],
+        more: Sequence[web.RouteDef] = (),
     ) -> None:
         self._address = address
         self._intake = intake
@@ -43,6 +44,7 @@ class HttpPort:
         application.router.add_post("/webhooks/app-store", self._webhook(Source.APP_STORE))
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._health)
+        application.router.add_routes(more)
         # Requests that run are waited for twice this at most; what is cut the vendor sends again.
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.25)
 
