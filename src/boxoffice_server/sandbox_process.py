@@ -4,7 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from boxoffice_server.settings import Address, Settings
+from boxoffice_server.settings import Address, Settings, sandbox_folder
 
 READY_SECONDS = 20.0
 # It keeps everything in its file, so a hard end costs it nothing.
@@ -48,9 +48,9 @@ class SandboxProcess:
             "--service-key",
             settings.stripe_api_key.reveal(),
             "--app-store-root-file",
-            str(_folder(settings) / "boxoffice-sandbox-app-store-root.cer"),
+            str(sandbox_folder(settings.database_url) / "boxoffice-sandbox-app-store-root.cer"),
             "--app-store-key-file",
-            str(_folder(settings) / "boxoffice-sandbox-app-store-key.p8"),
+            str(sandbox_folder(settings.database_url) / "boxoffice-sandbox-app-store-key.p8"),
             "--exit-on-stdin-close",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -87,9 +87,4 @@ class SandboxProcess:
 
 
 def _database(settings: Settings) -> Path:
-    return _folder(settings) / "boxoffice-sandbox.db"
-
-
-def _folder(settings: Settings) -> Path:
-    scheme, _, path = settings.database_url.partition(":///")
-    return Path(path).parent if scheme == "sqlite" else Path()
+    return sandbox_folder(settings.database_url) / "boxoffice-sandbox.db"

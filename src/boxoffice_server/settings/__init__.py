@@ -1,65 +1,45 @@
 """The only reader of the environment: every variable, its default, and what it must be."""
 
-import ipaddress
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
-from urllib.parse import urlsplit
+from pathlib import Path
+
+from boxoffice_server.settings.app_store import (
+    AppStoreApp,
+    AppStoreKey,
+    AppStoreSettings,
+    read_app_store,
+)
+from boxoffice_server.settings.values import (
+    Address,
+    Secret,
+    SettingsError,
+    read_address,
+    read_number,
+    scheme_and_host,
+)
+
+__all__ = [
+    "DEFAULT_SANDBOX_KEY",
+    "DEFAULT_SANDBOX_SECRET",
+    "SANDBOX_KEY_PREFIX",
+    "STRIPE_API_BASE",
+    "Address",
+    "AppStoreApp",
+    "AppStoreKey",
+    "AppStoreSettings",
+    "Secret",
+    "Settings",
+    "SettingsError",
+    "read_settings",
+    "sandbox_folder",
+]
 
 SANDBOX_KEY_PREFIX = "sk_test_boxoffice_"
 DEFAULT_SANDBOX_KEY = "sk_test_boxoffice_default"
 DEFAULT_SANDBOX_SECRET = "whsec_boxoffice_sandbox"  # noqa: S105 -- the sandbox's, known to all
 STRIPE_API_BASE = "https://api.stripe.com"
-
-_ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[^:\s]+):(?P<port>\d{1,5})")
-_MOST_PORT = 65535
-
-
-class SettingsError(Exception):
-    """A variable that is not what it must be. The message names it and never shows a secret."""
-
-
-class Secret:
-    """A text that must not be seen by accident: only `reveal` shows it."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """Answer the text itself."""
-        return self._text
-
-    def __repr__(self) -> str:
-        return "Secret(…)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """A host and port to listen on. Port 0 asks for a free one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Tell whether only this machine can reach it."""
-        host = self.host.strip("[]")
-        if host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
-
-    @property
-    def to_call(self) -> "Address":
-        """Tell where this machine calls who listens here: on loopback who listens everywhere."""
-        local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 -- recognised, not bound
-        return replace(self, host=local.get(self.host, self.host))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +56,8 @@ class Settings:
     sandbox_address: Address
     drain_grace: timedelta
     authentication_limit: timedelta
+    # None: there is no App Store.
+    app_store: AppStoreSettings | None = None
 
     @property
     def uses_sandbox_key(self) -> bool:
@@ -98,35 +80,40 @@ def read_settings(environment: Mapping[str, str], *, sandbox: bool) -> Settings:
 
     With `sandbox`, Stripe is the sandbox unless the environment says otherwise.
     """
-    sandbox_address = _address(environment, "BOXOFFICE_SANDBOX_ADDRESS", "127.0.0.1:12111")
+    sandbox_address = read_address(environment, "BOXOFFICE_SANDBOX_ADDRESS", "127.0.0.1:12111")
     key = environment.get("BOXOFFICE_STRIPE_API_KEY") or DEFAULT_SANDBOX_KEY
     on_sandbox = sandbox and key.startswith(SANDBOX_KEY_PREFIX)
     default_base = f"http://{sandbox_address}/stripe" if on_sandbox else STRIPE_API_BASE
     base = environment.get("BOXOFFICE_STRIPE_API_BASE") or default_base
     _check_key(key, base)
     return Settings(
-        grpc_address=_address(environment, "BOXOFFICE_GRPC_ADDRESS", "127.0.0.1:50051"),
-        http_address=_address(environment, "BOXOFFICE_HTTP_ADDRESS", "127.0.0.1:8080"),
+        grpc_address=read_address(environment, "BOXOFFICE_GRPC_ADDRESS", "127.0.0.1:50051"),
+        http_address=read_address(environment, "BOXOFFICE_HTTP_ADDRESS", "127.0.0.1:8080"),
         database_url=_database_url(environment),
         stripe_api_key=Secret(key),
         stripe_webhook_secrets=_webhook_secrets(environment, key),
         stripe_api_base=base.rstrip("/"),
         sandbox_address=sandbox_address,
         drain_grace=timedelta(
-            seconds=_number(environment, "BOXOFFICE_DRAIN_SECONDS", "8", "seconds", most=3600)
+            seconds=read_number(environment, "BOXOFFICE_DRAIN_SECONDS", "8", "seconds", most=3600)
         ),
         authentication_limit=timedelta(
-            hours=_number(environment, "BOXOFFICE_AUTHENTICATION_HOURS", "23", "hours", most=720)
+            hours=read_number(
+                environment, "BOXOFFICE_AUTHENTICATION_HOURS", "23", "hours", most=720
+            )
+        ),
+        app_store=read_app_store(
+            environment,
+            sandbox_address=sandbox_address if on_sandbox else None,
+            sandbox_folder=sandbox_folder(_database_url(environment)),
         ),
     )
 
 
-def _address(environment: Mapping[str, str], name: str, default: str) -> Address:
-    text = environment.get(name) or default
-    match = _ADDRESS.fullmatch(text)
-    if match is None or int(match["port"]) > _MOST_PORT:
-        raise SettingsError(f"{name} must be host:port, such as {default}; it is {text!r}")
-    return Address(host=match["host"], port=int(match["port"]))
+def sandbox_folder(database_url: str) -> Path:
+    """Tell where the sandbox keeps its files: beside the service's database, if that is one."""
+    scheme, _, path = database_url.partition(":///")
+    return Path(path).parent if scheme == "sqlite" else Path()
 
 
 def _database_url(environment: Mapping[str, str]) -> str:
@@ -166,7 +153,7 @@ def _check_key(key: str, base: str) -> None:
             "BOXOFFICE_STRIPE_API_KEY must be a secret or restricted key: it begins with "
             "sk_test_, rk_test_, sk_live_ or rk_live_"
         )
-    scheme, host = _scheme_and_host(base)
+    scheme, host = scheme_and_host("BOXOFFICE_STRIPE_API_BASE", base)
     is_stripe = host == "api.stripe.com"
     if key.startswith(("sk_live_", "rk_live_")) and not (is_stripe and scheme == "https"):
         raise SettingsError(
@@ -178,29 +165,3 @@ def _check_key(key: str, base: str) -> None:
             "BOXOFFICE_STRIPE_API_KEY is the sandbox's, which Stripe doesn't know: set a key of "
             "yours, or start with --sandbox, or name a sandbox in BOXOFFICE_STRIPE_API_BASE"
         )
-
-
-def _scheme_and_host(base: str) -> tuple[str, str]:
-    try:
-        parts = urlsplit(base)
-        # Reading the port is what finds one that is none.
-        host = parts.hostname if parts.port != 0 else None
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in {"http", "https"}:
-        # It may hold a password, so it is not shown.
-        raise SettingsError("BOXOFFICE_STRIPE_API_BASE must be an http or https address")
-    return parts.scheme, host
-
-
-def _number(
-    environment: Mapping[str, str], name: str, default: str, unit: str, *, most: int
-) -> float:
-    text = environment.get(name) or default
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1
-    if not 0 <= number <= most:
-        raise SettingsError(f"{name} must be {unit} from 0 to {most}; it is {text!r}")
-    return number
