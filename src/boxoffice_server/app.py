@@ -21,6 +21,7 @@ from boxoffice_server.api.payments import PaymentsServicer
 from boxoffice_server.api.server import GrpcServer
 from boxoffice_server.api.webhooks import WebhooksServicer
 from boxoffice_server.api.writes import Writes, encode_error
+from boxoffice_server.catch_up import CatchUp
 from boxoffice_server.clock import BusinessClock
 from boxoffice_server.domain.notification import Source
 from boxoffice_server.domain.stream import LogRecord, RecordKind
@@ -37,9 +38,11 @@ from boxoffice_server.operations.work import Work
 from boxoffice_server.ports import (
     Clock,
     MethodGateway,
+    NotificationSource,
     PaymentGateway,
     Store,
     SubscriptionReader,
+    SubscriptionVendor,
 )
 from boxoffice_server.reconciliation import Reconciliation
 from boxoffice_server.sandbox_clock import SandboxClock
@@ -54,6 +57,7 @@ from boxoffice_server.subscriptions.rebuilding import Rebuilding
 from boxoffice_server.subscriptions.reconciling import Reconciling
 from boxoffice_server.subscriptions.sweeper import Sweeper
 from boxoffice_server.vendors.app_store.absent import NoAppStore
+from boxoffice_server.vendors.app_store.app_store import AppStore
 from boxoffice_server.vendors.app_store.reader import AppStoreReader
 from boxoffice_server.vendors.stripe.books import StripeBooks
 from boxoffice_server.vendors.stripe.client import Patience, StripeConnection
@@ -130,6 +134,7 @@ class Application:
                 clock=clock,
             )
         )
+        self._app_store = app_store = AppStore(settings.app_store) if settings.app_store else None
         source = StripeNotificationSource(
             secrets=[secret.reveal() for secret in settings.stripe_webhook_secrets],
             livemode=settings.livemode,
@@ -142,7 +147,7 @@ class Application:
         intake = Intake(
             store=store,
             clock=clock,
-            sources={Source.STRIPE: source},
+            sources=_sources(source, app_store),
             settlement=settlement,
             operations=operations,
             subscriptions=subscriptions,
@@ -161,9 +166,16 @@ class Application:
             store=store,
             clock=clock,
             subscriptions=subscriptions,
-            vendors={},
+            vendors=_subscription_vendors(app_store),
             instance=instance,
             look_every=timings.look_every,
+        )
+        self._catch_up = CatchUp(
+            store=store,
+            clock=clock,
+            intake=intake,
+            vendors={Source.APP_STORE: app_store.client} if app_store else {},
+            instance=instance,
         )
         writes = Writes(
             store=store, clock=clock, operations=operations, identify=development_caller
@@ -179,13 +191,16 @@ class Application:
                 clock=clock,
                 writes=writes,
                 feed=self._feed,
-                environment=(Environment.PRODUCTION if settings.livemode else Environment.SANDBOX),
+                environment=_environment(settings),
                 subscriptions=subscriptions,
                 linking=Linking(clock=clock, subscriptions=subscriptions),
                 granting=Granting(clock=clock, subscriptions=subscriptions),
-                purchases=NoAppStore(),
+                purchases=app_store.purchases if app_store else NoAppStore(),
                 reconciling=Reconciling(
-                    store=store, clock=clock, subscriptions=subscriptions, vendors={}
+                    store=store,
+                    clock=clock,
+                    subscriptions=subscriptions,
+                    vendors=_subscription_vendors(app_store),
                 ),
             ),
             orders=OrdersServicer(
@@ -236,6 +251,8 @@ class Application:
             await self._store.open()
             opened.push_async_callback(self._store.close)
             opened.push_async_callback(self._stripe.close)
+            if self._app_store is not None:
+                opened.push_async_callback(self._app_store.close)
             self._housekeeping.start()
             opened.push_async_callback(self._housekeeping.stop)
             await self._feed.start()
@@ -247,6 +264,8 @@ class Application:
             opened.push_async_callback(self._janitor.stop)
             self._sweeper.start()
             opened.push_async_callback(self._sweeper.stop)
+            self._catch_up.start()
+            opened.push_async_callback(self._catch_up.stop)
             doors = await self._take_ports(opened)
             await self._grpc.start()
             self._opened = opened.pop_all()
@@ -313,6 +332,28 @@ def _subscription_readers() -> dict[SubscriptionSource, SubscriptionReader]:
         SubscriptionSource.APP_STORE: AppStoreReader(),
         SubscriptionSource.MANUAL: ManualVendor(),
     }
+
+
+def _sources(
+    stripe: StripeNotificationSource, app_store: AppStore | None
+) -> dict[Source, NotificationSource]:
+    sources: dict[Source, NotificationSource] = {Source.STRIPE: stripe}
+    if app_store is not None:
+        sources[Source.APP_STORE] = app_store.notifications
+    return sources
+
+
+def _subscription_vendors(
+    app_store: AppStore | None,
+) -> dict[SubscriptionSource, SubscriptionVendor]:
+    return {} if app_store is None else {SubscriptionSource.APP_STORE: app_store.client}
+
+
+def _environment(settings: Settings) -> Environment:
+    """Tell the service's own environment: the App Store's first, else that of the Stripe key."""
+    if settings.app_store is not None:
+        return Environment(settings.app_store.environments[0].lower())
+    return Environment.PRODUCTION if settings.livemode else Environment.SANDBOX
 
 
 def _sandbox_routes(
