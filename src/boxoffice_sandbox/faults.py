@@ -40,7 +40,8 @@ class Fault:
     reset_after: the connection breaks. truncate: half the body, then the connection breaks.
 
     `path` is the beginning of the paths it strikes, or a pattern of the whole path when there
-    is a `*` in it, such as `/v1/payment_intents/*/capture`.
+    is a `*` in it, such as `/v1/payment_intents/*/capture`. At the App Store paths start with
+    `/inApps`, or are `/ocsp`, and there is no account.
     """
 
     kind: FaultKind

@@ -19,7 +19,7 @@ from boxoffice_sandbox.app_store.history import notification_page, transaction_p
 from boxoffice_sandbox.app_store.life import Notice
 from boxoffice_sandbox.app_store.notifications import app_fields
 from boxoffice_sandbox.app_store.shop import Shop
-from boxoffice_sandbox.app_store.subscription import STATUSES, Subscription
+from boxoffice_sandbox.app_store.subscription import STATUSES, Subscription, read_token
 from boxoffice_sandbox.errors import StripeError
 from boxoffice_sandbox.faults import Faults
 
@@ -178,14 +178,17 @@ class ServerApi:
 
     async def set_token(self, request: web.Request, bundle: str) -> web.Response:
         """Set App Account Token."""
+        # Read first: nothing may happen between finding a subscription and saving it.
+        token = (await _body(request)).get("appAccountToken")
         found = self._find_original(request.match_info["id"], bundle)
         if found.is_family_shared:
             message = "Invalid request. The transaction belongs to a family member."
             raise AppleError(_BAD_REQUEST, 4_000_185, message)
-        token = (await _body(request)).get("appAccountToken")
-        if not isinstance(token, str):
+        try:
+            token = read_token(str(token))
+        except ValueError as error:
             message = "Invalid request. The app account token must be a UUID."
-            raise AppleError(_BAD_REQUEST, 4_000_183, message)
+            raise AppleError(_BAD_REQUEST, 4_000_183, message) from error
         with self._shop.acting() as moment:
             found.app_account_token = token
             for transaction in found.transactions:
@@ -196,8 +199,8 @@ class ServerApi:
 
     async def extend(self, request: web.Request, bundle: str) -> web.Response:
         """Extend a Subscription Renewal Date."""
-        found = self._find_original(request.match_info["id"], bundle)
         given = await _body(request)
+        found = self._find_original(request.match_info["id"], bundle)
         days = given.get("extendByDays")
         if not isinstance(days, int) or not 1 <= days <= _LONGEST_EXTENSION_DAYS:
             message = "Invalid request. The extend by days must be from 1 to 90."

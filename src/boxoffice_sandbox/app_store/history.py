@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from boxoffice_sandbox.app_store.faulty import AppleError
-from boxoffice_sandbox.app_store.notifications import PRODUCTION
 from boxoffice_sandbox.app_store.records import Records
-from boxoffice_sandbox.app_store.subscription import DAY, Subscription, Transaction
+from boxoffice_sandbox.app_store.subscription import DAY, PRODUCTION, Subscription, Transaction
 
 Json = dict[str, Any]
 Query = dict[str, list[str]]

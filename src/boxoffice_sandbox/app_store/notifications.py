@@ -4,12 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from boxoffice_sandbox.app_store.life import Notice
+from boxoffice_sandbox.app_store.subscription import PRODUCTION
 
 Json = dict[str, Any]
 Sign = Callable[[Json], str]
 
-PRODUCTION = "Production"
-SANDBOX = "Sandbox"
 APP_APPLE_ID = 1_234_567_890
 """The number of the sandbox's app; Apple tells it in production only."""
 _BUNDLE_VERSION = "1"

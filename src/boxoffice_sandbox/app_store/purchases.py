@@ -2,7 +2,13 @@
 
 from boxoffice_sandbox.app_store.catalogue import Product, day_of
 from boxoffice_sandbox.app_store.life import Moment, begin_period
-from boxoffice_sandbox.app_store.subscription import Phase, Subscription
+from boxoffice_sandbox.app_store.subscription import (
+    PRODUCTION,
+    SANDBOX,
+    Phase,
+    Subscription,
+    read_token,
+)
 from boxoffice_sandbox.errors import invalid_request
 
 _ENDED = (Phase.EXPIRED, Phase.REVOKED)
@@ -17,16 +23,26 @@ def buy(
     offer: str | None = None,
 ) -> Subscription:
     """Let somebody who never had the app subscribe."""
+    if environment not in (SANDBOX, PRODUCTION):
+        raise invalid_request(f"environment must be {SANDBOX} or {PRODUCTION}.")
     found = _new(
         moment,
         moment.product(product_id),
         environment=environment,
-        app_account_token=app_account_token,
+        app_account_token=_token(app_account_token),
         app_transaction_id=moment.new_id(environment),
     )
     _start(moment, found, offer=offer)
     moment.tell(found, "SUBSCRIBED", "INITIAL_BUY")
     return found
+
+
+def _token(text: str | None) -> str | None:
+    """Return a token as Apple writes it; StoreKit takes nothing but a UUID."""
+    try:
+        return None if text is None else read_token(text)
+    except ValueError as error:
+        raise invalid_request(f"app_account_token must be a UUID; it is {text}.") from error
 
 
 def share(moment: Moment, purchaser: Subscription) -> Subscription:

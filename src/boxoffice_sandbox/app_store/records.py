@@ -13,8 +13,8 @@ from boxoffice_sandbox.app_store.catalogue import (
     product_data,
     product_from,
 )
-from boxoffice_sandbox.app_store.notifications import PRODUCTION
 from boxoffice_sandbox.app_store.subscription import (
+    PRODUCTION,
     Phase,
     Subscription,
     subscription_from,

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from boxoffice_sandbox.accounts import DEFAULT_SERVICE_KEY
-from boxoffice_sandbox.app_store.notifications import PRODUCTION, SANDBOX
+from boxoffice_sandbox.app_store.subscription import PRODUCTION, SANDBOX
 from boxoffice_sandbox.errors import invalid_request
 from boxoffice_sandbox.store import Store
 

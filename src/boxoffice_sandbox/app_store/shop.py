@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from boxoffice_sandbox.app_store import passing, settings
+from boxoffice_sandbox.app_store.catalogue import Product
 from boxoffice_sandbox.app_store.life import Moment, Notice
 from boxoffice_sandbox.app_store.notifications import signed_notification
 from boxoffice_sandbox.app_store.records import Records
@@ -67,8 +68,9 @@ class Shop:
                 self._keep(notice)
         self.on_change()
 
-    def _moment(self, now: int) -> Moment:
-        return Moment(now=now, products=self.records.products(), new_id=self.records.new_id)
+    def _moment(self, now: int, products: dict[str, Product] | None = None) -> Moment:
+        sold = self.records.products() if products is None else products
+        return Moment(now=now, products=sold, new_id=self.records.new_id)
 
     def next_due(self) -> int | None:
         """Return when something happens by itself next, if ever."""
@@ -80,7 +82,7 @@ class Shop:
         """Return when something happens to a subscription by itself, if ever."""
         return self._due(found, self.records.products())
 
-    def _due(self, found: Subscription, products: dict[str, Any]) -> int | None:
+    def _due(self, found: Subscription, products: dict[str, Product]) -> int | None:
         return passing.due(found, products, early=self.settings.early_renewal_seconds * 1000)
 
     def catch_up(self) -> int:
@@ -96,19 +98,22 @@ class Shop:
         if not heap:
             return 0
         heapq.heapify(heap)
+        changed: dict[str, Subscription] = {}
         with self.records.store.transaction():
             while heap:
                 due, name = heapq.heappop(heap)
                 found = waiting[name]
-                moment = self._moment(due)
+                moment = self._moment(due, products)
                 passing.happen(moment, found)
-                self.records.save(found)
+                changed[name] = found
                 for notice in moment.notices:
                     self._keep(notice)
                 happened += 1
                 following = self._due(found, products)
                 if following is not None and following <= now:
                     heapq.heappush(heap, (following, name))
+            for found in changed.values():
+                self.records.save(found)
         self.on_change()
         return happened
 

@@ -3,11 +3,14 @@
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from boxoffice_sandbox.app_store.catalogue import Offer, OfferKind, OfferMode, Product
 
 Json = dict[str, Any]
 
+PRODUCTION = "Production"
+SANDBOX = "Sandbox"
 DAY = 86_400_000
 RETRY_LIMIT = 60 * DAY
 """How long Apple tries to collect after a period ended, grace included."""
@@ -129,6 +132,11 @@ def subscription_from(data: Json) -> Subscription:
             "transactions": [Transaction(**written) for written in data["transactions"]],
         }
     )
+
+
+def read_token(text: str) -> str:
+    """Return an app account token as Apple writes it; ValueError if it is no UUID."""
+    return str(UUID(text))
 
 
 def offer_fields(offer: Offer, product: Product) -> Json:

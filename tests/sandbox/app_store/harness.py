@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import aiohttp
+import pytest
 from aiohttp import web
-from appstoreserverlibrary.api_client import AppStoreServerAPIClient
+from appstoreserverlibrary.api_client import APIException, AppStoreServerAPIClient
 from appstoreserverlibrary.models.Environment import Environment
 from appstoreserverlibrary.models.JWSRenewalInfoDecodedPayload import JWSRenewalInfoDecodedPayload
 from appstoreserverlibrary.models.JWSTransactionDecodedPayload import JWSTransactionDecodedPayload
@@ -184,6 +185,13 @@ class AppStoreDesk:
         transaction = judge.verify_and_decode_signed_transaction(data.signedTransactionInfo)
         assert data.signedRenewalInfo is not None
         return told, transaction, judge.verify_and_decode_renewal_info(data.signedRenewalInfo)
+
+
+async def refusal(store: AppStoreDesk, call: Callable[..., Any], *words: Any) -> APIException:  # noqa: ANN401
+    """What Apple's client raises."""
+    with pytest.raises(APIException) as refused:
+        await store.ask(call, *words)
+    return refused.value
 
 
 def named(kind: str | None, subtype: str | None) -> str:

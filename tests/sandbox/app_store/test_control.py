@@ -327,6 +327,8 @@ async def test_judge_with_online_checks_is_content(store: AppStoreDesk, service:
         ("subscriptions", {}, "product is missing"),
         ("subscriptions", {"product": "none"}, "No such product"),
         ("subscriptions", {"product": "premium_monthly", "offer": "none"}, "has no offer"),
+        ("subscriptions", {"product": "premium_monthly", "environment": "Xcode"}, "environment"),
+        ("subscriptions", {"product": "premium_monthly", "app_account_token": "me"}, "UUID"),
         ("subscriptions", {"product": "premium_monthly", "colour": "red"}, "Unknown member"),
         ("subscriptions/1/cancel", {}, "No such subscription"),
         ("subscriptions/1/dance", {}, "Unknown action dance"),

@@ -69,103 +69,6 @@ def test_trial_that_is_cancelled_resumed_converted_and_left() -> None:
     assert story.last.status == 2
 
 
-def test_upgrade_begins_at_once() -> None:
-    """The new expiry may be earlier; the period that was left says so."""
-    yearly = Product(
-        id="basic_yearly", group="premium", tier="basic", level=3, period="P1Y", price=39_990
-    )
-    story = Story(yearly)
-    found = story.buy("0101", "basic_yearly")
-    story.do("0301", purchases.change, found, "premium_monthly")
-    assert story.told[1:] == ["0301 DID_CHANGE_RENEWAL_PREF/UPGRADE"]
-    assert story.periods[1] == "premium_monthly:0301-0401"
-    assert found.transactions[0].fields["isUpgraded"] is True
-    assert "isUpgraded" not in found.current.fields
-    assert found.current.fields["transactionReason"] == "PURCHASE"
-
-
-def test_downgrade_waits_for_the_next_period_and_can_be_taken_back() -> None:
-    """The renewal carries the new product; going back before has no subtype."""
-    story = Story(early=6 * HOUR)
-    found = story.buy("0101", "premium_monthly")
-    story.do("0105", purchases.change, found, "essential_monthly")
-    story.do("0106", purchases.change, found, "premium_monthly")
-    story.do("0110", purchases.change, found, "essential_monthly")
-    story.until("0202", found)
-    assert story.told[1:] == [
-        "0105 DID_CHANGE_RENEWAL_PREF/DOWNGRADE",
-        "0106 DID_CHANGE_RENEWAL_PREF",
-        "0110 DID_CHANGE_RENEWAL_PREF/DOWNGRADE",
-        "0131T18 DID_RENEW",
-    ]
-    pending, renewed = story.notices[3].renewal, story.notices[4].transaction
-    assert pending is not None
-    assert renewed is not None
-    assert pending["productId"] == "premium_monthly"
-    assert pending["autoRenewProductId"] == "essential_monthly"
-    assert pending["renewalPrice"] == 4_990
-    assert renewed["productId"] == "essential_monthly"
-
-
-@pytest.mark.parametrize(
-    ("wanted", "subtype"), [("twin", "UPGRADE"), ("premium_yearly", "DOWNGRADE")]
-)
-def test_crossgrade_is_immediate_where_periods_are_as_long(wanted: str, subtype: str) -> None:
-    """At the same level the length decides."""
-    story = Story(TWIN)
-    found = story.buy("0101", "premium_monthly")
-    story.do("0105", purchases.change, found, wanted)
-    assert story.last.subtype == subtype
-
-
-def test_refund_is_reversed_and_renewal_stays_off() -> None:
-    """The date of renewal is unchanged, and the revocation fields are gone."""
-    story = Story()
-    found = story.buy("0101", "premium_monthly")
-    story.do("0110", renewals.cancel, found)
-    story.do("0112", money_back.refund, found, reason=1)
-    refunded = story.last
-    assert refunded.status == 5
-    assert refunded.transaction is not None
-    assert refunded.transaction["revocationDate"] == at("0112")
-    assert refunded.transaction["revocationReason"] == 1
-    assert refunded.transaction["revocationType"] == "REFUND_FULL"
-    assert refunded.transaction["revocationPercentage"] == 100_000
-    story.do("0120", money_back.reverse, found)
-    assert story.last.transaction is not None
-    assert not [name for name in story.last.transaction if name.startswith("revocation")]
-    assert story.last.renewal is not None
-    assert story.last.renewal["autoRenewStatus"] == 0
-    story.until("0301", found)
-    assert story.told[2:] == ["0112 REFUND", "0120 REFUND_REVERSED", "0201 EXPIRED/VOLUNTARY"]
-
-
-def test_refund_of_an_older_period_takes_nothing_away() -> None:
-    """It is told with that period, in part or whole, and the subscription goes on."""
-    story = Story()
-    found = story.buy("0101", "premium_monthly")
-    story.until("0205", found)
-    story.do("0205", money_back.refund, found, transaction=found.id, percentage=40)
-    assert story.periods[-1] == "premium_monthly:0101-0201"
-    assert story.last.status == 1
-    assert story.last.transaction is not None
-    assert story.last.transaction["revocationType"] == "REFUND_PRORATED"
-    assert story.last.transaction["revocationPercentage"] == 40_000
-    story.until("0302", found)
-    assert story.told[-1] == "0301 DID_RENEW"
-
-
-def test_refund_after_the_end_can_be_reversed_without_giving_access() -> None:
-    """Nothing is left of the period."""
-    story = Story()
-    found = story.buy("0101", "premium_monthly")
-    story.do("0112", money_back.refund, found)
-    story.until("0301", found)
-    story.do("0301", money_back.reverse, found)
-    assert story.told[1:] == ["0112 REFUND", "0301 REFUND_REVERSED"]
-    assert story.last.status == 2
-
-
 def test_purchase_during_retry_is_a_second_lineage() -> None:
     """The first is tried until sixty days after its period, grace included."""
     story = Story(QUARTERLY)
@@ -262,55 +165,6 @@ def test_higher_price_that_needs_no_consent_is_accepted() -> None:
     assert found.current.fields["price"] == 10_490
 
 
-def test_former_customer_comes_back_to_the_same_lineage() -> None:
-    """With a win-back offer, which the transaction names."""
-    story = Story()
-    found = story.buy("0101", "premium_monthly")
-    story.do("0105", renewals.cancel, found)
-    story.until("0301", found)
-    back = story.do("0315", purchases.resubscribe, found, offer="win_back")
-    assert back is found
-    assert story.told[-1] == "0315 SUBSCRIBED/RESUBSCRIBE"
-    assert story.periods[-1] == "premium_monthly:0315-0615"
-    assert found.current.fields["offerIdentifier"] == "win_back"
-    assert found.current.fields["offerType"] == 4
-    assert story.last.renewal is not None
-    assert story.last.renewal["recentSubscriptionStartDate"] == at("0315")
-
-
-@pytest.mark.parametrize("at_once", [True, False])
-def test_offer_is_redeemed_now_or_for_the_next_period(*, at_once: bool) -> None:
-    """One that is paid as you go comes with each of its periods, then no more."""
-    story = Story()
-    found = story.buy("0101", "premium_monthly")
-    story.do("0110", purchases.redeem, found, "spring", at_once=at_once)
-    assert story.told[-1] == "0110 OFFER_REDEEMED"
-    carries = "offerType" in found.current.fields
-    assert carries is at_once
-    story.until("0620", found)
-    named = [it.fields.get("offerIdentifier") for it in found.transactions]
-    assert named[:5] == [None, "spring", "spring", "spring", None]
-    assert found.transactions[1].fields["price"] == 4_990
-
-
-def test_offer_with_a_change_of_product() -> None:
-    """Higher at once, lower with the next period."""
-    story = Story()
-    found = story.buy("0101", "essential_monthly")
-    story.do("0105", purchases.change, found, "premium_monthly", offer="spring")
-    story.do("0110", purchases.change, found, "essential_monthly", offer="code")
-    story.until("0206", found)
-    assert story.told[1:] == [
-        "0105 OFFER_REDEEMED/UPGRADE",
-        "0110 OFFER_REDEEMED/DOWNGRADE",
-        "0205 DID_RENEW",
-    ]
-    assert story.notices[1].transaction is not None
-    assert story.notices[1].transaction["offerIdentifier"] == "spring"
-    assert found.current.fields["offerIdentifier"] == "code"
-    assert found.current.fields["productId"] == "essential_monthly"
-
-
 def test_extension_moves_the_renewal_and_not_the_transaction() -> None:
     """Only the renewal info has the new date; the next period begins there."""
     story = Story()
@@ -332,25 +186,6 @@ def test_product_that_is_no_longer_sold_ends() -> None:
     assert story.told[-1] == "0201 EXPIRED/PRODUCT_NOT_FOR_SALE"
     assert story.last.renewal is not None
     assert story.last.renewal["expirationIntent"] == 4
-
-
-def test_family_member_has_a_lineage_and_no_token() -> None:
-    """It ends with the purchaser's period, and can be revoked."""
-    story = Story()
-    found = story.buy("0101", "premium_monthly")
-    found.app_account_token = "8f0b8b1e-1c7a-4d58-9f57-0f0f4f5f6f7f"
-    member = story.do("0110", purchases.share, found)
-    fields = member.current.fields
-    assert member.id != found.id
-    assert fields["inAppOwnershipType"] == "FAMILY_SHARED"
-    assert "appAccountToken" not in fields
-    assert fields["expiresDate"] == at("0201")
-    assert fields["appTransactionId"] != found.app_transaction_id
-    story.do("0115", money_back.revoke, member)
-    assert story.told[1:] == ["0110 SUBSCRIBED/INITIAL_BUY", "0115 REVOKE"]
-    assert story.last.status == 5
-    assert story.last.transaction is not None
-    assert story.last.transaction["revocationType"] == "FAMILY_REVOKE"
 
 
 def test_months_end_on_the_day_they_began() -> None:
@@ -392,15 +227,6 @@ def test_subscription_is_read_as_it_was_written() -> None:
     story.do("0105", renewals.raise_price, found, 12_990, consent=True)
     renewals.let_fail(found, grace_days=3)
     assert subscription_from(found.data()) == found
-
-
-def test_price_of_an_introductory_price_is_paid_up_front() -> None:
-    """One period as long as the offer."""
-    story = Story()
-    found = story.buy("0101", "premium_yearly", offer="intro")
-    assert story.periods == ["premium_yearly:0101-0401"]
-    story.until("0402", found)
-    assert found.current.fields["price"] == 99_990
 
 
 def test_due_is_never_before_the_period_began() -> None:
