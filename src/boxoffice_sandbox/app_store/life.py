@@ -4,7 +4,6 @@ What customers do is in `purchases` and `renewals`, what Apple gives back in `mo
 what happens by itself in `passing`. Nothing in these has any effect but on what it is given.
 """
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,7 +78,7 @@ class Moment:
                 bundle_id=found.bundle_id,
                 environment=found.environment,
                 status=found.status,
-                transaction=copy.deepcopy(told.fields),
+                transaction=dict(told.fields),
                 renewal=renewal_info(found, self.products),
                 data=data,
             )

@@ -6,7 +6,7 @@ They are made once per sandbox file and have the marks by which Apple's library 
 import base64
 import datetime as dt
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
@@ -55,16 +55,18 @@ class Trust:
     root: Link
     intermediate: Link
     leaf: Link
+    header: Json = field(init=False, repr=False)
+    """What a JWS has in its header: made once, for it is most of the work of a signature."""
+
+    def __post_init__(self) -> None:
+        """Write the chain as the App Store does, the leaf first."""
+        links = (self.leaf, self.intermediate, self.root)
+        chain = [base64.b64encode(link.der).decode() for link in links]
+        object.__setattr__(self, "header", {"typ": None, "x5c": chain})
 
     def sign(self, payload: Json) -> str:
-        """Return a payload as a JWS with the chain in its header, as the App Store makes them."""
-        chain = [
-            base64.b64encode(link.der).decode()
-            for link in (self.leaf, self.intermediate, self.root)
-        ]
-        return jwt.encode(
-            payload, self.leaf.key, algorithm="ES256", headers={"typ": None, "x5c": chain}
-        )
+        """Return a payload as a JWS with the chain in its header."""
+        return jwt.encode(payload, self.leaf.key, algorithm="ES256", headers=self.header)
 
     def issued(self) -> list[tuple[Link, Link]]:
         """Return each certificate that can be asked after, with its issuer."""
