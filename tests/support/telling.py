@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from boxoffice_server.domain.facts import SubscriptionFact
 from boxoffice_server.domain.lifecycle import tell
@@ -72,10 +73,15 @@ def outcome_of_signals(said: Iterable[Signal], rules: ClockRules, lineage: str =
     return Outcome(key=key, story=story, holdings=tuple(share_out(story, [MINE], key, rules)))
 
 
+@lru_cache(maxsize=4096)
+def _read(fact: SubscriptionFact) -> tuple[Signal, ...]:
+    return tuple(signals(fact))
+
+
 def outcome(facts: Iterable[SubscriptionFact], lineage: str = "o1") -> Outcome:
     """What facts of one lineage come to; each counts once, as the store keeps it."""
     kept = {each.id: each for each in facts if each.lineage.lineage == lineage}
-    said = [signal for each in kept.values() for signal in signals(each)]
+    said = [signal for each in kept.values() for signal in _read(each)]
     return outcome_of_signals(said, APPLE, lineage)
 
 

@@ -80,7 +80,7 @@ def when(text: str) -> datetime:
     """Read a time."""
     day, _, clock = text.partition("T")
     year, day = (2025, day) if len(day) == 4 else (int(day[:4]), day[4:])
-    hours, minutes, seconds = [int(each) for each in [*(clock or "0").split(":"), "0", "0"]][:3]
+    hours, minutes, seconds = (int(each) for each in f"{clock or 0}:0:0".split(":")[:3])
     return datetime(year, int(day[:2]), int(day[2:]), hours, minutes, seconds, tzinfo=UTC)
 
 

@@ -73,11 +73,11 @@ class Ahead:
 
 
 def _is_guess(due: Deadline) -> bool:
-    return due.type is None or due.facets.terminal in _CHOICES
+    return due.type is None or due.ends in _CHOICES
 
 
 def _word(signal: GraceStarted | RetryStarted | Expired, due: Deadline) -> Word:
-    ends = due.facets.terminal
+    ends = due.ends
     match signal:
         case GraceStarted(until=until) if until > due.time and _is_guess(due):
             return Word.GOES_ON

@@ -7,6 +7,14 @@ from typing import assert_never
 from boxoffice_server.domain.signals import Cause, ClockRules, Period
 from boxoffice_server.domain.subscription import Base, EntitlementStatus, SubscriptionEventType
 
+_EXPIRIES = {
+    EntitlementStatus.EXPIRED_VOLUNTARILY: SubscriptionEventType.EXPIRED_VOLUNTARILY,
+    EntitlementStatus.EXPIRED_FROM_BILLING: SubscriptionEventType.EXPIRED_FROM_BILLING,
+    EntitlementStatus.FAILED_TO_CONFIRM_PRICE_CHANGE: (
+        SubscriptionEventType.FAILED_TO_CONFIRM_PRICE_CHANGE
+    ),
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facets:
@@ -63,7 +71,7 @@ class Facets:
 
     @property
     def status(self) -> EntitlementStatus:
-        """Read the status: the first facet that is set decides (vendor-mapping §0)."""
+        """Read the status: the first facet that is set decides."""
         if self.terminal is not None:
             return self.terminal
         if self.retry or self.silent:
@@ -93,11 +101,11 @@ class Facets:
         self, type_: SubscriptionEventType, *, new_product: str = "", cause: Cause = Cause.PLAIN
     ) -> "Facets":
         """Set what a toggle sets. What is over or retried stays so: its facets come first."""
-        before = self.before_loss
-        if before is not None:
+        changed = self
+        if self.before_loss is not None:
             # It may be given back, as it would stand then.
-            before = before.toggled(type_, new_product=new_product, cause=cause)
-        changed = replace(self, before_loss=before)
+            before = self.before_loss.toggled(type_, new_product=new_product, cause=cause)
+            changed = replace(self, before_loss=before)
         match type_:
             case SubscriptionEventType.RENEWAL_DISABLED:
                 return replace(changed, auto_renew=False)
@@ -128,15 +136,28 @@ class Facets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadline:
-    """What the passing of time will do, and when. No type: it changes the status without a word."""
+    """What the passing of time will do, and when. No type: it changes the status without a word.
+
+    `facets` are those until then, `ends` is the status in which they end, if they do.
+    """
 
     time: datetime
     type: SubscriptionEventType | None
     facets: Facets
+    ends: EntitlementStatus | None = None
+
+    @property
+    def then(self) -> Facets:
+        """Make the facets from then on."""
+        if self.ends is not None:
+            return replace(self.facets, terminal=self.ends)
+        if self.type is not None:
+            return replace(self.facets, retry=True, grace_until=None)
+        return replace(self.facets, silent=True)
 
 
 def deadline(facets: Facets, rules: ClockRules) -> Deadline | None:
-    """Tell what happens next if nothing more is heard (vendor-mapping §4); None: nothing ever."""
+    """Tell what happens next if nothing more is heard; None: nothing ever."""
     if facets.terminal is not None or facets.silent:
         return None
     if facets.retry:
@@ -150,24 +171,15 @@ def deadline(facets: Facets, rules: ClockRules) -> Deadline | None:
     if not facets.auto_renew or rules.ends_by_itself:
         return _ends(facets, facets.expire_time, EntitlementStatus.EXPIRED_VOLUNTARILY)
     if facets.grace_until is not None:
-        return Deadline(
-            time=facets.grace_until,
-            type=SubscriptionEventType.BILLING_RETRY_STARTED,
-            facets=replace(facets, retry=True, grace_until=None),
-        )
+        retried = SubscriptionEventType.BILLING_RETRY_STARTED
+        return Deadline(time=facets.grace_until, type=retried, facets=facets)
     if facets.price_pending:
         return _ends(facets, facets.expire_time, EntitlementStatus.FAILED_TO_CONFIRM_PRICE_CHANGE)
-    return Deadline(
-        time=facets.expire_time + rules.leeway, type=None, facets=replace(facets, silent=True)
-    )
+    return Deadline(time=facets.expire_time + rules.leeway, type=None, facets=facets)
 
 
 def _ends(facets: Facets, time: datetime, status: EntitlementStatus) -> Deadline:
-    return Deadline(
-        time=time,
-        type=SubscriptionEventType(status.value),
-        facets=replace(facets, terminal=status),
-    )
+    return Deadline(time=time, type=_EXPIRIES[status], facets=facets, ends=status)
 
 
 def base_status(base: Base) -> EntitlementStatus:

@@ -42,7 +42,7 @@ from boxoffice_server.domain.story import Illegal, Line, Notes, Story
 from boxoffice_server.domain.subscription import EntitlementStatus, SubscriptionEventType
 from boxoffice_server.domain.transitions import Verdict, loss_prevails, verdict
 
-# These events tell when access ends, beside those that add time (vendor-mapping §1.2).
+# These events tell when access ends, beside those that add time.
 _TELLS_EXPIRY = {SubscriptionEventType.REFUNDED, SubscriptionEventType.REFUNDED_FOR_ISSUE}
 
 
@@ -87,9 +87,9 @@ class _Fold:
                 if word is Word.GOES_ON:
                     break
                 if word is Word.OTHERWISE:
-                    line.step(due.time, replace(due.facets, terminal=None, silent=True), None)
+                    line.step(due.time, replace(due.facets, silent=True), None)
                     break
-                line.step(due.time, due.facets, self._notes.pass_by(line, due))
+                line.step(due.time, due.then, self._notes.pass_by(line, due))
 
     def _due(self, line: Line, until: datetime | None) -> Deadline | None:
         due = deadline(line.facets, self._rules) if line.facets is not None else None
@@ -336,7 +336,7 @@ class _Fold:
             self._give(line, before, signal, end)
             return
         while (due := deadline(before, self._rules)) is not None and due.time < signal.order.time:
-            before = due.facets
+            before = due.then
         line.step(signal.order.time, before, None)
 
     def _give(
@@ -367,7 +367,7 @@ class _Fold:
         return line
 
     def _refuses(self, line: Line, signal: Signal, type_: SubscriptionEventType) -> bool:
-        """Keep out what is never legal (vendor-mapping §5), and say so."""
+        """Keep out what is never legal, and say so."""
         if verdict(line.status, type_) is not Verdict.ILLEGAL:
             return False
         self._illegal.append(Illegal(signal=signal, status=line.status, type=type_))

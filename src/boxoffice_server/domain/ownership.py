@@ -3,7 +3,7 @@
 A story tells of a lineage; here it is shared out among those who held it. Pure, like the story.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -21,6 +21,12 @@ from boxoffice_server.domain.subscription import (
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 _END = datetime.max.replace(tzinfo=UTC)
+_ENDS = {
+    each
+    for each in SubscriptionEventType
+    if each.value in set(EntitlementStatus)
+    and EntitlementStatus(each.value).category is StatusCategory.LOST
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,22 +59,13 @@ def tenures(
 ) -> tuple[Tenure, ...]:
     """Tell who held a lineage, and when.
 
-    A token that the app passed with a purchase links from the first purchase that carries it: a
-    token that was registered before the user was detached, to its user; one that nobody registered,
-    to the user whose id it is. The first holder's time reaches back to the beginning.
+    A token that the app passed with a purchase links from that purchase on, unless the purchase
+    before had it too: a token that was registered before the user was detached, to its user; one
+    that nobody registered, to the user whose id it is. The first holder's time reaches back to the
+    beginning.
     """
     claims = [(each.time, each.id, each.user_id) for each in links]
-    first: dict[str, datetime] = {}
-    for fact in facts:
-        if fact.account_token and fact.token_time is not None:
-            known = first.get(fact.account_token, fact.token_time)
-            first[fact.account_token] = min(known, fact.token_time)
-    for token, time in first.items():
-        account = registered.get(token)
-        if account is None:
-            claims.append((time, token, token))
-        elif account.end_time is None or time < account.end_time:
-            claims.append((time, token, account.user_id))
+    claims += _claims_by_token(facts, registered)
     found: list[Tenure] = []
     for time, ref, user_id in sorted(claims):
         if found and found[-1].user_id == user_id:
@@ -79,6 +76,27 @@ def tenures(
         found[-1] = replace(found[-1], end=time)
         found.append(Tenure(user_id=user_id, start=time, end=_END, ref=ref))
     return tuple(each for each in found if each.user_id and each.start < each.end)
+
+
+def _claims_by_token(
+    facts: Iterable[SubscriptionFact], registered: Mapping[str, AccountToken]
+) -> Iterator[tuple[datetime, str, str]]:
+    """Tell from when on which token makes a lineage whose, and what names that."""
+    passed: dict[datetime, tuple[datetime, str, str]] = {}
+    for fact in facts:
+        if fact.account_token and fact.token_time is not None:
+            told = (fact.sign_time, fact.id, fact.account_token)
+            passed[fact.token_time] = max(told, passed.get(fact.token_time, told))
+    before = ""
+    for time, (_, _, token) in sorted(passed.items()):
+        if token == before:
+            continue
+        before = token
+        account = registered.get(token)
+        if account is None:
+            yield (time, f"{token}:{time.isoformat()}", token)
+        elif account.end_time is None or time < account.end_time:
+            yield (time, f"{token}:{time.isoformat()}", account.user_id)
 
 
 def share_out(
@@ -128,6 +146,8 @@ class _Holder:
         facets = _at(steps, tenure.start)
         if facets is None or facets.status.category is StatusCategory.LOST:
             return
+        if any(_begins(each, facets, tenure.start) for each in steps):
+            return
         occurrence = None
         if facets.status.category.grants_access:
             occurrence = self._happens(
@@ -142,10 +162,12 @@ class _Holder:
 
     def _run(self, steps: Sequence[Step], tenure: Tenure) -> None:
         for each in self._story.occurrences:
-            if each.product == self._product and tenure.start <= each.effective_time < tenure.end:
+            if each.product == self._product and _is_in(
+                each.effective_time, tenure, ends=each.type in _ENDS
+            ):
                 self._occurrences.append(each)
         for step in steps:
-            if not tenure.start <= step.time < tenure.end:
+            if not _is_in(step.time, tenure, ends=step.facets.terminal is not None):
                 continue
             number = step.occurrence
             occurrence = None if number is None else self._story.occurrences[number]
@@ -191,31 +213,45 @@ class _Holder:
         return occurrence
 
     def _band(self, time: datetime, facets: Facets, occurrence: Occurrence | None) -> Band:
-        band = Band(
+        type_, event_id, fact_id = None, "", ""
+        if occurrence is not None:
+            type_, fact_id = occurrence.type, occurrence.fact_id
+            event_id = self._key.event_id(
+                self._product, self._user_id, occurrence.type, occurrence.fact_ref
+            )
+        return Band(
             from_time=time,
             until_time=None,
             status=facets.status,
             expire_time=facets.expire_time,
             access_until=facets.access_until(self._rules),
             new_vendor_product_id=facets.new_vendor_product_id,
+            event_type=type_,
+            event_id=event_id,
+            fact_id=fact_id,
         )
-        if occurrence is None:
-            return band
-        return replace(
-            band,
-            event_type=occurrence.type,
-            event_id=self._key.event_id(
-                self._product, self._user_id, occurrence.type, occurrence.fact_ref
-            ),
-            fact_id=occurrence.fact_id,
-        )
+
+
+def _is_in(time: datetime, tenure: Tenure, *, ends: bool) -> bool:
+    """Tell whether something happened to a holder: what ends at a change of hands is the old one's.
+
+    Whoever buys another product with another account's token has not seen the first one end.
+    """
+    if ends:
+        return tenure.start < time <= tenure.end
+    return tenure.start <= time < tenure.end
+
+
+def _begins(step: Step, facets: Facets, time: datetime) -> bool:
+    """Tell whether a new period begins at this very moment, which needs no other word."""
+    return step.time == time and step.facets.period_key != facets.period_key
 
 
 def _at(steps: Sequence[Step], time: datetime) -> Facets | None:
-    """Tell how it stood just before this moment; None while there was nothing."""
+    """Tell how it stood at this moment, but for what begins then; None if there was nothing."""
     facets = None
     for step in steps:
-        if step.time >= time:
+        if step.time > time or (step.time == time and step.facets.terminal is None):
             break
         facets = step.facets
     return facets

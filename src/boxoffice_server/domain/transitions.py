@@ -1,4 +1,4 @@
-"""Which event may follow which status (vendor-mapping §5).
+"""Which event may follow which status.
 
 `lifecycle` asks before it changes anything, and the tests hold every story to the same table.
 """
