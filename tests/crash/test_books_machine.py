@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import pytest
 from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -164,7 +165,8 @@ class BooksMachine(RuleBasedStateMachine):
             assert time.monotonic() < deadline, "it is never answered"
             # A request that is refused is not struck, but a later one may be.
             self.case.revive()
-        self.asked.append((method, request, answer))
+        if _is_kept(answer):
+            self.asked.append((method, request, answer))
         return answer
 
     @rule(manual=st.booleans(), off_session=st.booleans(), trouble=TROUBLES)
@@ -250,6 +252,7 @@ class BooksMachine(RuleBasedStateMachine):
             assert given <= sale.left
             sale.refunded += given
 
+    @precondition(lambda self: self.asked)
     @rule(index=st.integers(0, 20))
     def ask_again(self, index: int) -> None:
         """The same request gets the same answer, but for a secret that is of no more use."""
@@ -312,6 +315,19 @@ class BooksMachine(RuleBasedStateMachine):
             )
             known = (sale.captured, sale.refunded, sale.disputed, sale.cancelled, bool(sale.held))
             assert here == known, f"{payment.id} is {here}, and must be {known}"
+
+
+def _is_kept(answer: Answer) -> bool:
+    """Tell whether an answer is kept: what is refused before Stripe is asked may be possible later.
+
+    Such a refusal also says how things stand, which changes.
+    """
+    if not answer.is_refusal:
+        return True
+    info = error_details_pb2.ErrorInfo()
+    details = status_pb2.Status.FromString(answer.raw).details
+    reasons = [info.reason for each in details if each.Unpack(info)]
+    return reasons in (["CARD_DECLINED"], ["AUTHENTICATION_REQUIRED"])
 
 
 def _bare(answer: Answer) -> object:
