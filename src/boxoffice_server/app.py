@@ -268,6 +268,8 @@ class Application:
             opened.push_async_callback(self._catch_up.stop)
             doors = await self._take_ports(opened)
             await self._grpc.start()
+            if self._app_store is not None:
+                self._app_store.start()
             self._opened = opened.pop_all()
         return doors
 

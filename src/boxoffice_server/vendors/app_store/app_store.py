@@ -1,5 +1,7 @@
 """The App Store as the settings describe it: all that the service needs of it, put together."""
 
+import asyncio
+
 from boxoffice_server.settings import AppStoreSettings
 from boxoffice_server.vendors.app_store.answers import Credentials
 from boxoffice_server.vendors.app_store.client import AppStoreClient
@@ -34,6 +36,14 @@ class AppStore:
         )
         self.purchases = AppStoreSubmissions(verification=verification, client=self.client)
 
+        self._warming: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Take in Apple's library meanwhile, which the first notification would wait for."""
+        self._warming = asyncio.create_task(self._verification.warm())
+
     async def close(self) -> None:
         """Let go of what it holds."""
+        if self._warming is not None:
+            await asyncio.gather(self._warming, return_exceptions=True)
         await self._verification.close()
