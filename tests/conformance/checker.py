@@ -15,17 +15,33 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 
 from boxoffice.common.v1 import streams_pb2
+from boxoffice.entitlements.v1 import (
+    entitlements_pb2,
+    entitlements_pb2_grpc,
+    subscriptions_pb2,
+)
 from boxoffice.orders.v1 import orders_pb2, orders_pb2_grpc
 from boxoffice.payments.v1 import payments_pb2, payments_pb2_grpc
 from boxoffice_client import error_info
 
+SANDBOX = subscriptions_pb2.ENVIRONMENT_SANDBOX
 # How late a frame may be that was due: scheduling on a busy machine, not the contract.
 SLACK_SECONDS = 0.8
 # How long a frame is waited for that must come at once.
 SOON_SECONDS = 10.0
 
-Event: TypeAlias = orders_pb2.OrderEvent | payments_pb2.PaymentEvent
-Frame: TypeAlias = orders_pb2.WatchOrdersResponse | payments_pb2.WatchPaymentsResponse
+Event: TypeAlias = (
+    orders_pb2.OrderEvent
+    | payments_pb2.PaymentEvent
+    | subscriptions_pb2.SubscriptionEvent
+    | subscriptions_pb2.EntitlementEvent
+)
+Frame: TypeAlias = (
+    orders_pb2.WatchOrdersResponse
+    | payments_pb2.WatchPaymentsResponse
+    | entitlements_pb2.WatchSubscriptionEventsResponse
+    | entitlements_pb2.WatchEntitlementsResponse
+)
 Call: TypeAlias = grpc.aio.UnaryStreamCall[Any, Frame]
 # Opens a stream by one of the Watch RPCs; its second argument are the fields of the request.
 Rpc: TypeAlias = Callable[[grpc.aio.Channel, dict[str, Any]], Any]
@@ -41,6 +57,22 @@ def watch_payments(channel: grpc.aio.Channel, fields: dict[str, Any]) -> Any:  #
     """Open a stream of payments."""
     stub = payments_pb2_grpc.PaymentsServiceStub(channel)
     return stub.WatchPayments(payments_pb2.WatchPaymentsRequest(**fields))
+
+
+def watch_subscription_events(channel: grpc.aio.Channel, fields: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Open a stream of subscription events."""
+    stub = entitlements_pb2_grpc.EntitlementsServiceStub(channel)
+    request = entitlements_pb2.WatchSubscriptionEventsRequest(environment=SANDBOX, **fields)
+    return stub.WatchSubscriptionEvents(request)
+
+
+def watch_entitlements(channel: grpc.aio.Channel, fields: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Open a stream of entitlements, without the snapshot that only this one may begin with."""
+    stub = entitlements_pb2_grpc.EntitlementsServiceStub(channel)
+    request = entitlements_pb2.WatchEntitlementsRequest(environment=SANDBOX, **fields)
+    if request.WhichOneof("start") is None:
+        request.start_position = streams_pb2.START_POSITION_LATEST
+    return stub.WatchEntitlements(request)
 
 
 class Violation(AssertionError):  # noqa: N818 -- says what it is
@@ -91,7 +123,7 @@ class BrokeEnding(Violation):
 class Written:
     """One event that was written: its transaction, and its place within.
 
-    It is the id of the order or payment that the event tells of, so that a client can read it.
+    It is the id of what the event tells of, so that a client can read it.
     """
 
     transaction: int
@@ -106,14 +138,30 @@ class Written:
         """Write it as a payment's id."""
         return f"pay_{self}"
 
+    def subscription_event_id(self) -> str:
+        """Write it as a subscription event's id."""
+        return f"evt_{self}"
+
+    def entitlement_id(self) -> str:
+        """Write it as an entitlement's id."""
+        return f"ent_{self}"
+
     def __str__(self) -> str:
         return f"{self.transaction:06}_{self.index}_{self.size}"
 
     @classmethod
     def of(cls, event: Event) -> "Written":
         """Read it from an event."""
-        subject = event.order if isinstance(event, orders_pb2.OrderEvent) else event.payment
-        _, transaction, index, size = subject.id.split("_")
+        match event:
+            case orders_pb2.OrderEvent():
+                id_ = event.order.id
+            case payments_pb2.PaymentEvent():
+                id_ = event.payment.id
+            case subscriptions_pb2.EntitlementEvent():
+                id_ = event.entitlement.id
+            case _:
+                id_ = event.id
+        _, transaction, index, size = id_.split("_")
         return cls(int(transaction), int(index), int(size))
 
 

@@ -1,7 +1,7 @@
 """The service as a subject of the conformance suite: the whole of it, on a real store."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,20 +18,33 @@ from boxoffice_server.domain.payment import (
 )
 from boxoffice_server.domain.product import DataValue
 from boxoffice_server.domain.stream import LogBounds, Token, TokenKind
-from boxoffice_server.ports import Repository, Store
-from tests.conformance.checker import Rpc, Written, watch_orders, watch_payments
+from boxoffice_server.domain.subscription import (
+    EntitlementChange,
+    Environment,
+    SubscriptionEvent,
+)
+from boxoffice_server.ports import LogEvent, Repository, Store
+from tests.conformance.checker import (
+    Rpc,
+    Written,
+    watch_entitlements,
+    watch_orders,
+    watch_payments,
+    watch_subscription_events,
+)
 from tests.storage.samples import an_order
 from tests.streaming.reading import numbered
 from tests.support.service import service_settings
+from tests.support.subscriptions import a_key, a_subscription_event, an_entitlement
 
 # What a Watch RPC tells of, and what stands beside it in the log, for nobody who watches by it.
-Told = tuple[OrderEvent, PaymentEvent] | tuple[PaymentEvent, OrderEvent]
+Told = tuple[LogEvent, LogEvent]
 
 
 class ServiceSubject:
     """Writes sales straight to the store of a running service, which is watched from outside.
 
-    Each is an order and its payment, made in one transaction: one of the two is watched.
+    Each is a thing that is watched and another that is not, made in one transaction.
     """
 
     def __init__(self, application: Application, address: str, rpc: Rpc = watch_orders) -> None:
@@ -61,14 +74,10 @@ class ServiceSubject:
 
     def _sale(self, written: Written, now: datetime, *, user_id: str, size: int) -> Told:
         """Make the events of a sale, the watched one first and with as many bytes."""
-        if self.rpc is watch_payments:
-            return (
-                payment_event(written, now, user_id=user_id, size=size),
-                order_event(written, now, user_id=user_id),
-            )
+        hidden = payment_event if self.rpc is watch_orders else order_event
         return (
-            order_event(written, now, user_id=user_id, size=size),
-            payment_event(written, now, user_id=user_id),
+            _WATCHED[self.rpc](written, now, user_id=user_id, size=size),
+            hidden(written, now, user_id=user_id),
         )
 
     async def compact(self) -> None:
@@ -124,6 +133,37 @@ def payment_event(written: Written, now: datetime, *, user_id: str, size: int = 
             update_time=now,
         )
     )
+
+
+def subscription_event(
+    written: Written, now: datetime, *, user_id: str, size: int = 0
+) -> SubscriptionEvent:
+    """The event of a subscription that stands for what was written."""
+    sample = a_subscription_event(key=a_key(environment=Environment.SANDBOX), user_id=user_id)
+    return replace(
+        sample,
+        id=written.subscription_event_id(),
+        promotion_reference="x" * size,
+        event_time=now,
+        create_time=now,
+    )
+
+
+def entitlement_change(
+    written: Written, now: datetime, *, user_id: str, size: int = 0
+) -> EntitlementChange:
+    """The first version of the entitlement that stands for what was written."""
+    sample = an_entitlement(key=a_key(environment=Environment.SANDBOX), user_id=user_id)
+    entitlement = replace(sample, id=written.entitlement_id(), vendor_product_id="x" * size)
+    return EntitlementChange(entitlement=entitlement, create_time=now)
+
+
+_WATCHED: dict[Rpc, Callable[..., LogEvent]] = {
+    watch_orders: order_event,
+    watch_payments: payment_event,
+    watch_subscription_events: subscription_event,
+    watch_entitlements: entitlement_change,
+}
 
 
 @asynccontextmanager

@@ -8,12 +8,24 @@ import pytest
 
 from boxoffice_server.api.watch import watch
 from tests.conformance import clauses
-from tests.conformance.checker import watch_orders, watch_payments
+from tests.conformance.checker import (
+    watch_entitlements,
+    watch_orders,
+    watch_payments,
+    watch_subscription_events,
+)
 from tests.conformance.clauses import check
 from tests.conformance.service import ServiceSubject, serving_service
 
+WATCHES = {
+    "orders": watch_orders,
+    "payments": watch_payments,
+    "subscription events": watch_subscription_events,
+    "entitlements": watch_entitlements,
+}
 
-@pytest.fixture(params=[watch_orders, watch_payments], ids=["orders", "payments"])
+
+@pytest.fixture(params=[*WATCHES.values()], ids=[*WATCHES])
 async def service(request: pytest.FixtureRequest, database: str) -> AsyncIterator[ServiceSubject]:
     """A running service, watched by each of its Watch RPCs on each of the two stores."""
     async with serving_service(database, request.param) as subject:
@@ -65,7 +77,7 @@ async def test_clause_9_slow_callers_pay_alone(
 ) -> None:
     """Who does not read is sent away with SLOW_CONSUMER; who reads is not held up by it."""
     impatient = partial(watch, write_deadline=timedelta(seconds=0.3))
-    for servicer in ("orders", "payment_reads"):
+    for servicer in ("orders", "payment_reads", "entitlement_streams"):
         monkeypatch.setattr(f"boxoffice_server.api.{servicer}.watch", impatient)
     await check(service, clauses.slow_callers_pay_alone, service.rpc)
 
