@@ -29,6 +29,16 @@ async def test_notification_is_kept_once(store: Store) -> None:
     assert await store.write(lambda repo: repo.notifications.get(first.id, lock=True)) == changed
 
 
+async def test_notifications_are_found_by_their_ids(store: Store) -> None:
+    """Several at once; one that is not there is left out."""
+    first, second, third = (a_notification(number) for number in (1, 2, 3))
+    await keep(store, first, second, third)
+    wanted = {first.id, third.id, "ntf_none"}
+    found = await store.read(lambda repo: repo.notifications.named(wanted))
+    assert sorted(found, key=lambda each: each.id) == [first, third]
+    assert await store.read(lambda repo: repo.notifications.named(())) == []
+
+
 NOTIFICATION_FILTERS: list[tuple[NotificationFilter, list[int]]] = [
     (NotificationFilter(), [3, 2, 1]),
     (NotificationFilter(source=Source.STRIPE), [3, 2, 1]),

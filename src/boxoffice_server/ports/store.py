@@ -1,6 +1,6 @@
 """The store, as seen by those who keep things in it and read them."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
@@ -186,6 +186,10 @@ class NotificationRepository(Protocol):
         ...
 
     def get(self, notification_id: str, *, lock: bool = False) -> Notification | None: ...
+    def named(self, notification_ids: Collection[str]) -> list[Notification]:
+        """List those with these ids, in no order; one that is not there is left out."""
+        ...
+
     def by_vendor_event(self, source: Source, vendor_event_id: str) -> Notification | None: ...
     def update(self, notification: Notification) -> None: ...
     def about(self, resource_id: str) -> list[Notification]:

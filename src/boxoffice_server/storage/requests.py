@@ -1,5 +1,6 @@
 """What was asked of the service and told to it: operations and notifications, in SQL."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, text, update
@@ -35,6 +36,10 @@ class SqlNotifications:
     def get(self, notification_id: str, *, lock: bool = False) -> Notification | None:
         row = one_row(self._connection, notifications, lock=lock, id=notification_id)
         return None if row is None else to_notification(row)
+
+    def named(self, notification_ids: Collection[str]) -> list[Notification]:
+        query = select(notifications).where(notifications.c.id.in_(sorted(notification_ids)))
+        return [to_notification(row) for row in self._connection.execute(query).mappings()]
 
     def by_vendor_event(self, source: Source, vendor_event_id: str) -> Notification | None:
         row = one_row(
