@@ -1,0 +1,1 @@
+"""Pages for people, on the HTTP port: what became of a user's subscriptions, drawn over time."""
