@@ -23,6 +23,7 @@ from boxoffice_server.api.webhooks import WebhooksServicer
 from boxoffice_server.api.writes import Writes, encode_error
 from boxoffice_server.catch_up import CatchUp
 from boxoffice_server.clock import BusinessClock
+from boxoffice_server.console.routes import Console
 from boxoffice_server.domain.notification import Source
 from boxoffice_server.domain.stream import LogRecord, RecordKind
 from boxoffice_server.domain.subscription import Environment, SubscriptionSource
@@ -237,7 +238,10 @@ class Application:
             intake=intake,
             registry=registry,
             is_serving=lambda: not self._draining.is_set(),
-            more=_sandbox_routes(settings, store, clock, self._sweeper),
+            more=[
+                *_sandbox_routes(settings, store, clock, self._sweeper),
+                *Console(store=store, clock=clock).routes(settings.http_address),
+            ],
         )
 
     @property
