@@ -13,7 +13,7 @@ from boxoffice_server.domain.subscription import (
     SubscriptionProduct,
     SubscriptionSource,
 )
-from boxoffice_server.ports import Repository, Store, SubscriptionVendor
+from boxoffice_server.ports import Repository, Store, SubscriptionReader
 from boxoffice_server.subscriptions.engine import Subscriptions
 from boxoffice_server.subscriptions.granting import Granting, ManualVendor
 from boxoffice_server.subscriptions.linking import Linking
@@ -32,11 +32,11 @@ UNKNOWN = "com.example.not.in.the.catalogue"
 def desk_of(store: Store, time: datetime) -> Desk:
     """The engine over a store, with a clock of its own."""
     clock = StillClock(time)
-    vendors: dict[SubscriptionSource, SubscriptionVendor] = {
+    readers: dict[SubscriptionSource, SubscriptionReader] = {
         SubscriptionSource.APP_STORE: AppStoreReader(),
         SubscriptionSource.MANUAL: ManualVendor(),
     }
-    subscriptions = Subscriptions(clock=clock, vendors=vendors)
+    subscriptions = Subscriptions(clock=clock, readers=readers)
     return Desk(
         store=store,
         clock=clock,
