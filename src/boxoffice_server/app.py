@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
@@ -32,15 +31,12 @@ from boxoffice_server.housekeeping import Housekeeping
 from boxoffice_server.http import HttpPort
 from boxoffice_server.intake import Intake
 from boxoffice_server.janitor import Janitor
-from boxoffice_server.operations import charges, engine, intents, methods, refunds
+from boxoffice_server.operations import engine
+from boxoffice_server.operations.all_works import all_works
 from boxoffice_server.operations.customers import Customers
 from boxoffice_server.operations.engine import Operations
-from boxoffice_server.operations.work import Work
 from boxoffice_server.ports import (
-    Clock,
-    MethodGateway,
     NotificationSource,
-    PaymentGateway,
     Store,
     SubscriptionReader,
     SubscriptionVendor,
@@ -126,7 +122,7 @@ class Application:
             first_pause=timings.operation_pause,
         )
         operations.know(
-            _works(
+            all_works(
                 operations=operations,
                 settlement=settlement,
                 gateway=gateway,
@@ -369,49 +365,6 @@ def _sandbox_routes(
         return []
     key = settings.stripe_api_key.reveal()
     return SandboxClock(store=store, clock=clock, key=key, moved=sweeper.stir).routes()
-
-
-def _works(
-    *,
-    operations: Operations,
-    settlement: Settlement,
-    gateway: PaymentGateway,
-    saved: MethodGateway,
-    customers: Customers,
-    clock: Clock,
-) -> dict[str, Work[Any]]:
-    """Say how each kind of operation is done, by the name of its RPC or of the service's own."""
-    make_intent = intents.MakeIntent(
-        operations=operations, settlement=settlement, gateway=gateway, customers=customers
-    )
-    cancel = intents.CancelIntent(
-        operations=operations, settlement=settlement, gateway=gateway, clock=clock
-    )
-    return {
-        "CreatePaymentIntent": make_intent,
-        "ChargeUser": make_intent,
-        "CapturePayment": intents.CaptureIntent(
-            operations=operations, settlement=settlement, gateway=gateway
-        ),
-        "CancelPayment": cancel,
-        "CancelOrder": cancel,
-        "RefundPayment": refunds.MakeRefund(
-            operations=operations, settlement=settlement, gateway=gateway, clock=clock
-        ),
-        "CreateCharge": charges.MakeCharge(
-            operations=operations, settlement=settlement, gateway=gateway
-        ),
-        "CreateSetupIntent": methods.MakeSetupIntent(
-            operations=operations, gateway=saved, customers=customers
-        ),
-        "SavePaymentMethod": methods.SaveMethod(
-            operations=operations, gateway=saved, customers=customers, clock=clock
-        ),
-        "DetachPaymentMethod": methods.DetachMethod(
-            operations=operations, gateway=saved, clock=clock
-        ),
-        methods.LEARN_METHOD: methods.LearnMethod(gateway=saved, clock=clock),
-    }
 
 
 def development_caller(context: Context) -> str:
