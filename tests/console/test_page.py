@@ -3,24 +3,37 @@
 import re
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from html import unescape
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
-from boxoffice_server.console.history import History
+from boxoffice_server.console.history import History, Owned
 from boxoffice_server.console.moments import Asked
 from boxoffice_server.console.page import address, bad_page, index_page, user_page
 from boxoffice_server.console.recent import Change
 from boxoffice_server.console.words import Cause
+from boxoffice_server.domain.lineage import Lineage
+from boxoffice_server.domain.ownership import Tenure
 from boxoffice_server.domain.subscription import (
     EntitlementStatus,
     StatusCategory,
     SubscriptionEventType,
 )
 from tests.console.histories import NOW, happened, held, history
-from tests.support.subscriptions import a_band, an_entitlement, on, three_bands
+from tests.support.subscriptions import (
+    a_band,
+    a_key,
+    a_link,
+    a_subscription_fact,
+    an_entitlement,
+    on,
+    three_bands,
+)
 
 HOSTILE = "\"'><script>alert(1)</script>&amp;<b>"
+BEGINNING = datetime.min.replace(tzinfo=UTC)
+END = datetime.max.replace(tzinfo=UTC)
 VOID = {"meta", "input", "br"}
 
 
@@ -141,6 +154,20 @@ def test_an_event_is_told_with_its_why() -> None:
             history(held(*three_bands()), events=(happened(cause=cause),)), Asked(), NOW
         )
         assert cause.words in one
+
+
+def test_who_held_what_is_told_by_link_or_by_token() -> None:
+    """From the beginning, until further notice, and by whom it was linked."""
+    link, token = a_link(), "0c9f5a0e-6d0a-4f0e-8a54-0e1e6f0d7c11"
+    first = Tenure(user_id="other <1>", start=BEGINNING, end=on(5), ref=f"{token}:2026")
+    second = Tenure(user_id="user-1", start=on(5), end=END, ref=link.id)
+    lineage, facts = Lineage(key=a_key()), (a_subscription_fact(),)
+    owned = Owned(lineage=lineage, held=(first, second), links={link.id: link}, facts=facts)
+    text = user_page(replace(history(held(*three_bands())), owned=(owned,)), Asked(), NOW)
+    read(text)
+    for words in ("its beginning", f"<code>{token}</code>", "further notice", "linked by shop"):
+        assert words in text
+    assert 'href="/console/users/other%20%3C1%3E"' in text
 
 
 def test_what_is_left_out_is_counted() -> None:

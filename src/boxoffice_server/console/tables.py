@@ -132,7 +132,9 @@ def _edge(time: datetime, without: str) -> str:
 def _by(owned: Owned, tenure: Tenure, history: History) -> Markup:
     link = owned.links.get(tenure.ref)
     if link is None:
-        return join(("the purchase's token ", element("code", tenure.ref)))
+        # It may be named with the purchase that passed it.
+        token = tenure.ref.partition(":")[0]
+        return join(("the purchase's token ", element("code", token)))
     grant = history.grants.get(owned.lineage.key.id)
     why = f"granted by {link.actor}" if grant is not None else f"linked by {link.actor}"
     parts: list[str] = [element("div", why), element("code", link.id)]
