@@ -8,6 +8,8 @@ import pytest
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 
+from boxoffice.entitlements.v1.entitlements_pb2_grpc import EntitlementsServiceStub
+from boxoffice.entitlements.v1.purchases_pb2 import SubmitAppStoreTransactionRequest
 from boxoffice.orders.v1 import orders_pb2
 from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
 from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
@@ -26,8 +28,13 @@ TEXT_CARD = "4000-0566-5566-5556"
 NUMBER_CARD = 4242424242424242
 # As they were sent, and as any other writing of them would have to have it.
 CANARIES = (TEXT_CARD, TEXT_CARD.replace("-", ""), str(NUMBER_CARD))
-# Its headers are the vendor's words.
-PLACES = [each for each in places() if each.method.name != "DeliverNotification"]
+# Its headers are the vendor's words, and so are the ids of App Store transactions.
+PLACES = [
+    each
+    for each in places()
+    if each.method.name != "DeliverNotification"
+    and (each.method.name, each.path) != ("SubmitAppStoreTransaction", "transaction_id")
+]
 
 
 @pytest.fixture(scope="module")
@@ -162,4 +169,19 @@ def test_no_card_number_leaves_a_trace(
         assert order.id.encode() in witness
         assert_no_canary(witness)
     assert log.text.count(Reason.CARD_NUMBER_REFUSED) >= len(PLACES)
+    assert_no_canary(log.text.encode())
+
+
+def test_card_number_instead_of_a_transaction_is_told_to_nobody(
+    grpc_channel: grpc.Channel, database_url: str, log: ServiceLog
+) -> None:
+    """Apple's own numbers may look like one, so that it is no such transaction's is the answer."""
+    submit = EntitlementsServiceStub(grpc_channel).SubmitAppStoreTransaction
+    request = SubmitAppStoreTransactionRequest(
+        request_id="a-card", user_id="user", actor="app", transaction_id=CANARIES[1]
+    )
+    with pytest.raises(grpc.RpcError) as error:
+        submit(request)
+    assert_no_canary(told(ended(error.value)))
+    assert_no_canary(kept_bytes(database_url))
     assert_no_canary(log.text.encode())

@@ -308,9 +308,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: `{"reason":"TRANSACTION_INVALID","domain":"boxoffice"}`
     """
     ERROR_REASON_TRANSACTION_NOT_FOUND: _ErrorReason.ValueType  # 109
-    """NOT_FOUND. The App Store knows no such transaction of a subscription.
-    Example: `{"reason":"TRANSACTION_NOT_FOUND","domain":"boxoffice",
-    "metadata":{"transaction_id":"2000000123456789"}}`
+    """NOT_FOUND. The App Store knows no such transaction of a subscription of our apps.
+    Example: `{"reason":"TRANSACTION_NOT_FOUND","domain":"boxoffice"}`
     """
     ERROR_REASON_GRANT_NOT_FOUND: _ErrorReason.ValueType  # 110
     """NOT_FOUND. There is no such grant.
@@ -621,9 +620,8 @@ no receipt. Don't retry.
 Example: `{"reason":"TRANSACTION_INVALID","domain":"boxoffice"}`
 """
 ERROR_REASON_TRANSACTION_NOT_FOUND: ErrorReason.ValueType  # 109
-"""NOT_FOUND. The App Store knows no such transaction of a subscription.
-Example: `{"reason":"TRANSACTION_NOT_FOUND","domain":"boxoffice",
-"metadata":{"transaction_id":"2000000123456789"}}`
+"""NOT_FOUND. The App Store knows no such transaction of a subscription of our apps.
+Example: `{"reason":"TRANSACTION_NOT_FOUND","domain":"boxoffice"}`
 """
 ERROR_REASON_GRANT_NOT_FOUND: ErrorReason.ValueType  # 110
 """NOT_FOUND. There is no such grant.

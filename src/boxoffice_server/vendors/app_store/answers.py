@@ -46,12 +46,10 @@ def unavailable(message: str, *, vendor_code: str = "") -> BoxofficeError:
     )
 
 
-def not_found(transaction_id: str) -> BoxofficeError:
-    """Say that the App Store knows no such transaction."""
+def not_found() -> BoxofficeError:
+    """Say that the App Store knows no such transaction; not which, for it may be anything."""
     return BoxofficeError(
-        Reason.TRANSACTION_NOT_FOUND,
-        f"the App Store knows no transaction {transaction_id} of our apps",
-        metadata={"transaction_id": transaction_id},
+        Reason.TRANSACTION_NOT_FOUND, "the App Store knows no such transaction of our apps"
     )
 
 

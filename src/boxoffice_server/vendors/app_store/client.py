@@ -114,7 +114,7 @@ class AppStoreClient:
                     raise
             else:
                 return await self._fact(who, signed, now)
-        raise not_found(transaction_id)
+        raise not_found()
 
     async def notifications(
         self, since: datetime, until: datetime, *, now: datetime, only_failures: bool = False
@@ -141,14 +141,14 @@ class AppStoreClient:
         """Have a test notification sent to us; answers the token under which Apple tells of it."""
         who = self._verification.recipients.find(lineage_app, environment)
         if who is None:
-            raise not_found(lineage_app)
+            raise not_found()
         return await self._ask(who, "request test", lambda each: each.request_test())
 
     def _recipient(self, lineage: LineageKey) -> Recipient:
         names = [name for name, ours in ENVIRONMENTS.items() if ours is lineage.environment]
         found = self._verification.recipients.find(lineage.app, names[0])
         if found is None:
-            raise not_found(lineage.lineage)
+            raise not_found()
         return found
 
     async def _status_fact(

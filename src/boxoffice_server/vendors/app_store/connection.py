@@ -100,12 +100,12 @@ class Connection(AppStoreServerAPIClient):
 
     def transaction(self, transaction_id: str) -> str:
         """Read one transaction, signed."""
-        answer = _asked(lambda: self.get_transaction_info(transaction_id), transaction_id)
+        answer = _asked(lambda: self.get_transaction_info(transaction_id))
         return _signed(answer.signedTransactionInfo)
 
     def statuses(self, transaction_id: str) -> list[Status]:
         """Read how all subscriptions of a transaction's customer stand, signed."""
-        answer = _asked(lambda: self.get_all_subscription_statuses(transaction_id), transaction_id)
+        answer = _asked(lambda: self.get_all_subscription_statuses(transaction_id))
         return [
             Status(
                 number=each.rawStatus,
@@ -124,7 +124,6 @@ class Connection(AppStoreServerAPIClient):
         version = GetTransactionHistoryVersion.V2
         answer = _asked(
             lambda: self.get_transaction_history(transaction_id, after, wanted, version),
-            transaction_id,
         )
         return _page(answer.signedTransactions, answer.revision, has_more=answer.hasMore)
 
@@ -146,26 +145,26 @@ class Connection(AppStoreServerAPIClient):
         return _signed(_asked(self.request_test_notification).testNotificationToken)
 
 
-def _asked(ask: Callable[[], T], transaction_id: str = "") -> T:
+def _asked(ask: Callable[[], T]) -> T:
     try:
         return ask()
     except requests.RequestException as error:
         raise unavailable("the App Store can't be reached") from error
     except APIException as error:
-        raise _refusal(error, transaction_id) from error
+        raise _refusal(error) from error
     except Exception as error:
         # Neither an answer nor an error of Apple's: no JSON, or of a shape that its models refuse.
         raise unavailable("the App Store's answer can't be read") from error
 
 
-def _refusal(error: APIException, transaction_id: str) -> BoxofficeError:
+def _refusal(error: APIException) -> BoxofficeError:
     """Say what an error of Apple's means.
 
     https://developer.apple.com/documentation/appstoreserverapi/error-codes
     """
     code = str(error.raw_api_error or error.http_status_code)
     if error.api_error in _UNKNOWN:
-        return not_found(transaction_id)
+        return not_found()
     if (
         error.api_error in _RETRYABLE
         or error.http_status_code in {_RATE_LIMITED, _UNAUTHORISED}
