@@ -17,8 +17,8 @@ from boxoffice_server.domain.errors import BoxofficeError, FieldViolation, Reaso
 # and a vendor never sends whole card numbers. The headers are not kept. The body is bytes, and so
 # no text to begin with.
 #
-# An App Store transaction's id is a number that Apple makes; one in ten has a card's check digit. It
-# is asked for at Apple alone, is told to nobody, and is kept only if Apple knows it.
+# An App Store transaction's id is a number that Apple makes; one in ten has a card's check digit.
+# It is asked for at Apple alone, is told to nobody, and is kept only if Apple knows it.
 _VENDORS_WORDS = frozenset(
     {
         "boxoffice.webhooks.v1.DeliverNotificationRequest.headers",

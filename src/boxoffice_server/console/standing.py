@@ -5,16 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from boxoffice_server.console.history import Held, History
-from boxoffice_server.domain.subscription import Band, Environment, StatusCategory
-
-# What is preferred among what is equal else.
-_PREFERRED = (
-    StatusCategory.ENGAGED,
-    StatusCategory.ACQUIRING,
-    StatusCategory.ACTIVE_BUT_LOSING,
-    StatusCategory.INACTIVE_AND_LOSING,
-    StatusCategory.LOST,
-)
+from boxoffice_server.domain.checks import decide
+from boxoffice_server.domain.subscription import Band, Environment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,38 +47,14 @@ def _standing(
     tiers: Mapping[str, int | None],
     having: list[tuple[Held, Band]],
 ) -> Standing:
-    allowing = [each for each in having if each[1].status.category.grants_access]
-    if allowing:
-        held, band = min(allowing, key=lambda each: _order(each[0], each[1], tiers))
-    else:
-        held, band = max(having, key=lambda each: each[1].access_until)
-    mine = {each.entitlement.subscription_tier for each, _ in allowing}
+    standing = [(held.entitlement, band) for held, band in having]
+    decisive = decide(standing, tiers, "").entitlement
+    held, band = next(each for each in having if each[0].entitlement is decisive)
     best_first = sorted(tiers, key=lambda tier: (tiers[tier] is None, -(tiers[tier] or 0), tier))
     return Standing(
         group=group,
         environment=environment,
-        tiers={tier: _is_enough(mine, tier, tiers) for tier in best_first},
+        tiers={tier: decide(standing, tiers, tier).allowed for tier in best_first},
         held=held,
         band=band,
-    )
-
-
-def _is_enough(mine: set[str], tier: str, tiers: Mapping[str, int | None]) -> bool:
-    least = tiers[tier]
-    if tier in mine or least is None:
-        return tier in mine
-    ranks = [rank for each in mine if (rank := tiers.get(each)) is not None]
-    return max(ranks, default=least - 1) >= least
-
-
-def _order(
-    held: Held, band: Band, tiers: Mapping[str, int | None]
-) -> tuple[bool, int, float, int, str]:
-    rank = tiers.get(held.entitlement.subscription_tier)
-    return (
-        rank is None,
-        -(rank or 0),
-        -band.access_until.timestamp(),
-        _PREFERRED.index(band.status.category),
-        held.entitlement.id,
     )

@@ -70,15 +70,24 @@ def check_question(tiers: Tiers, group: str, minimum_tier: str) -> None:
 def verdict(
     entitlements: Iterable[Entitlement], tiers: Tiers, minimum_tier: str, now: datetime
 ) -> Verdict:
-    """Decide whether what one user has of one group allows it, or at least that tier of it.
+    """Decide whether what one user has of one group allows it now, or at least that tier of it."""
+    standing = [
+        (each, band) for each in entitlements if (band := standing_at(each, now)) is not None
+    ]
+    return decide(standing, tiers, minimum_tier)
 
-    Where it does not, the verdict names the most recently lost one; where none was lost, the best
-    of those that are not enough.
+
+def decide(
+    standing: Iterable[tuple[Entitlement, Band]], tiers: Tiers, minimum_tier: str
+) -> Verdict:
+    """Decide the same of what stands, or stood, as these bands say.
+
+    Where it is not allowed, the verdict names the most recently lost one; where none was lost, the
+    best of those that are not enough.
     """
     held = [
         _Held(entitlement=each, band=band, enough=_enough(each, tiers, minimum_tier))
-        for each in entitlements
-        if (band := standing_at(each, now)) is not None
+        for each, band in standing
     ]
     if not held:
         return Verdict(allowed=False)
