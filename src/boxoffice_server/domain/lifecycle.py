@@ -5,6 +5,7 @@ which they came nor how often can matter. It runs the clock to its end: what wou
 more were heard is part of the story, and whoever asks at some moment takes what lies before it.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -71,6 +72,8 @@ class _Fold:
         # When the last loss of each product was signed, and which toggle was the last.
         self._lost: dict[str, datetime] = {}
         self._toggled: dict[str, Signal] = {}
+        # How often each period was given back: it can be lost once more.
+        self._given_back: defaultdict[str, int] = defaultdict(int)
 
     def story(self) -> Story:
         return Story(
@@ -220,7 +223,8 @@ class _Fold:
         is_newer = lost_time is not None and lost_time < signal.order.time
         if signal.lost is False and is_newer and line.facets is not None:
             self._undo(line, line.facets, signal)
-        facets = line.facets
+        # Of what was lost too: it may be given back.
+        facets = line.standing
         if facets is None or not facets.is_open or signal.order.time >= facets.expire_time:
             return
         toggled = self._toggled.get(signal.product)
@@ -276,7 +280,9 @@ class _Fold:
             line.step(signal.time, changed, occurrence)
 
     def _expire(self, line: Line, facets: Facets, signal: Expired) -> None:
-        time = signal.time
+        # Where the period was made longer, its own date may not tell.
+        end = (facets.before_loss or facets).expire_time
+        time = max(signal.time, min(end, signal.order.time))
         if facets.retry:
             time = signal.order.time
         elif facets.grace_until is not None:
@@ -299,7 +305,7 @@ class _Fold:
             # Another product was to follow, but had not begun.
             line.cut(time)
             facets = line.facets or facets
-        expire_time = min(facets.expire_time, time)
+        expire_time, again = min(facets.expire_time, time), self._given_back[facets.period_key]
         prevails = loss_prevails(facets.terminal, signal.status)
         if prevails:
             line.cut(time)
@@ -308,7 +314,7 @@ class _Fold:
             signal,
             type_,
             effective_time=time,
-            fact_ref=facets.period_key,
+            fact_ref=facets.period_key + (f":{again}" if again else ""),
             expire_time=expire_time if type_ in _TELLS_EXPIRY else None,
         )
         if prevails:
@@ -331,7 +337,9 @@ class _Fold:
         before = facets.before_loss
         if before is None or facets.period_key != signal.period_key:
             return
-        end = signal.expire_time if isinstance(signal, LossUndone) else before.expire_time
+        self._given_back[facets.period_key] += 1
+        told = signal.expire_time if isinstance(signal, LossUndone) else before.end_time
+        end = max(told, before.end_time)
         if signal.order.time < end:
             self._give(line, before, signal, end)
             return

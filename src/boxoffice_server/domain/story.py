@@ -72,6 +72,12 @@ class Line:
         return self.steps[-1].facets if self.steps else None
 
     @property
+    def standing(self) -> Facets | None:
+        """Tell how it would stand had nothing been lost."""
+        facets = self.facets
+        return facets if facets is None or facets.before_loss is None else facets.before_loss
+
+    @property
     def status(self) -> EntitlementStatus | None:
         """Tell the status that was told last; None while nothing was. Silence tells nothing."""
         facets = self.facets
