@@ -107,9 +107,14 @@ class Settlement:
         """
         payment = locked.payment
         added = list(facts)
-        for fact in added:
-            repo.payments.add_fact(payment.id, fact)
         known = repo.payments.facts(payment.id)
+        # Nobody else adds any while the payment is locked.
+        told = {fact.id for fact in known}
+        for fact in added:
+            if fact.id not in told:
+                repo.payments.add_fact(payment.id, fact)
+                known.append(fact)
+                told.add(fact.id)
         changed = self._derived(payment, known)
         if stripe_payment_intent_id and not payment.stripe_payment_intent_id:
             changed = replace(changed, stripe_payment_intent_id=stripe_payment_intent_id)

@@ -35,6 +35,7 @@ from tests.conformance.checker import (
 from tests.storage.samples import an_order
 from tests.streaming.reading import numbered
 from tests.support.service import service_settings
+from tests.support.stores import appended
 from tests.support.subscriptions import a_key, a_subscription_event, an_entitlement
 
 # What a Watch RPC tells of, and what stands beside it in the log, for nobody who watches by it.
@@ -66,7 +67,7 @@ class ServiceSubject:
         sales = [self._sale(each, now, user_id=user_id, size=bytes_each) for each in written]
 
         def body(repo: Repository) -> Token:
-            return [repo.log.append(event) for sale in sales for event in sale][-1]
+            return appended(repo, *(event for sale in sales for event in sale))
 
         token = await self.store.write(body)
         self.written += written

@@ -10,11 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from boxoffice_server.domain.order import Order, OrderEvent, change
 from boxoffice_server.domain.stream import LogRecord
 from boxoffice_server.ports import Repository
+from boxoffice_server.storage.lines import Line
 from boxoffice_server.storage.log import UnnumberedLog
 from boxoffice_server.storage.log_keys import keys_of
 from boxoffice_server.storage.orders import SqlOrders
 from boxoffice_server.storage.postgres import _engine
 from boxoffice_server.storage.repository import SqlRepository
+from boxoffice_server.storage.session import GatheringSession
 from tests.storage.samples import at
 from tests.support.stores import plain_encode, until
 
@@ -25,20 +27,24 @@ class Transaction:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
         self._repository: SqlRepository | None = None
+        self._flush: Callable[[], None]
 
-    def _repo(self, connection: Connection) -> SqlRepository:
+    def _step(self, connection: Connection, body: Callable[[SqlRepository], object]) -> None:
         if self._repository is None:
-            log = UnnumberedLog(connection, plain_encode)
-            self._repository = SqlRepository(connection, log)
-        return self._repository
+            # It has begun already.
+            session = GatheringSession(Line.over(connection), "SELECT 1")
+            self._repository = SqlRepository(session, UnnumberedLog(session, plain_encode))
+            self._flush = session.flush
+        body(self._repository)
+        self._flush()
 
     async def append(self, event: OrderEvent) -> None:
         """Appends an event as the store does."""
         await self.run(lambda repo: repo.log.append(event))
 
-    async def run(self, body: Callable[[Repository], object]) -> None:
-        """Takes a step as the store does."""
-        await self._connection.run_sync(lambda connection: body(self._repo(connection)))
+    async def run(self, body: Callable[[SqlRepository], object]) -> None:
+        """Takes a step as the store does, to its end."""
+        await self._connection.run_sync(self._step, body)
 
     async def change(self, order_id: str, tag: str) -> None:
         """Locks an order, changes it, and appends that it was."""
@@ -66,12 +72,13 @@ class Transaction:
 
     async def append_as(self, event: OrderEvent, append_id: int) -> None:
         """Inserts an event under an id that was taken before."""
+        values = {**keys_of(event), "payload": b"", "append_id": append_id}
 
-        def body(connection: Connection) -> None:
-            values = {**keys_of(event), "payload": b"", "append_id": append_id}
-            self._repo(connection).log._append(values)
+        def body(repo: SqlRepository) -> None:
+            log = repo.log
+            log._append({**values, "group_label": log.group})
 
-        await self._connection.run_sync(body)
+        await self.run(body)
 
     async def execute(self, statement: str) -> None:
         """Executes a statement."""
@@ -79,7 +86,7 @@ class Transaction:
 
     async def commit(self) -> None:
         """Commits, and ends the transaction."""
-        await self._connection.commit()
+        await self._connection.exec_driver_sql("COMMIT")
 
 
 class Database:
@@ -88,12 +95,12 @@ class Database:
     def __init__(self, url: str, stack: AsyncExitStack) -> None:
         self.url = url
         self._stack = stack
-        self.engine: AsyncEngine = _engine(url)
+        self.engine: AsyncEngine = _engine(url, isolation_level="AUTOCOMMIT")
 
     async def begin(self) -> Transaction:
         """Begins a transaction, rolled back in the end unless it commits."""
         connection = await self._stack.enter_async_context(self.engine.connect())
-        await connection.begin()
+        await connection.exec_driver_sql("BEGIN")
         return Transaction(connection)
 
     async def connect(self) -> asyncpg.Connection:
@@ -106,8 +113,10 @@ class Database:
         """Keeps orders without an event."""
 
         def body(connection: Connection) -> None:
-            for order in orders:
-                SqlOrders(connection).insert(order)
+            session = GatheringSession(Line.over(connection))
+            with session.transaction():
+                for order in orders:
+                    SqlOrders(session).insert(order)
 
         async with self.engine.begin() as connection:
             await connection.run_sync(body)
@@ -116,7 +125,9 @@ class Database:
         """Reads all that is numbered."""
 
         def body(connection: Connection) -> list[LogRecord]:
-            return UnnumberedLog(connection, plain_encode).read(after=0, limit=100_000)[0]
+            session = GatheringSession(Line.over(connection))
+            with session.transaction():
+                return UnnumberedLog(session, plain_encode).read(after=0, limit=100_000)[0]
 
         async with self.engine.connect() as connection:
             return await connection.run_sync(body)

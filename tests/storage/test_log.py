@@ -12,14 +12,14 @@ from boxoffice_server.domain.order import OrderEvent, OrderStatus, created
 from boxoffice_server.domain.stream import LogFilter, LogRecord, RecordKind, Token, TokenKind
 from boxoffice_server.ports import Repository, Store
 from tests.storage.samples import SECOND, START, a_product, an_order, at, events_of
-from tests.support.stores import position_of, whole_log
+from tests.support.stores import appended, clock_moved, position_of, whole_log
 
 
 async def append(store: Store, *events: OrderEvent) -> Token:
     """Appends events in one transaction and waits until they are visible."""
 
     def body(repo: Repository) -> Token:
-        return [repo.log.append(event) for event in events][-1]
+        return appended(repo, *events)
 
     token = await store.write(body)
     await position_of(store, token)
@@ -44,7 +44,7 @@ async def test_record_holds_what_filters_look_at(store: Store) -> None:
     order = an_order(status=OrderStatus.PAID)
     product = a_product(7)
     await append(store, created(order))
-    await position_of(store, await store.write(lambda repo: repo.log.append(product)))
+    await position_of(store, await store.write(lambda repo: appended(repo, product)))
     first, second = await whole_log(store)
     assert first == LogRecord(
         position=1,
@@ -95,7 +95,7 @@ async def test_event_that_is_there_is_not_appended_again(store: Store) -> None:
 
 async def test_token_names_the_log_and_the_write(store: Store) -> None:
     """A token belongs to this log, and everything it stands for is readable behind it."""
-    token = await store.write(lambda repo: repo.log.append(created(an_order())))
+    token = await store.write(lambda repo: appended(repo, created(an_order())))
     bounds = await store.read(lambda repo: repo.log.bounds())
     assert token.log_id == bounds.log_id
     assert await position_of(store, token) == 1
@@ -155,8 +155,8 @@ async def test_log_is_read_by_every_filter(store: Store) -> None:
     paid = an_order(3, user_id="user-9", status=OrderStatus.PAID, product=other)
     await append(store, created(paid))
     await append(store, created(an_order(4, status=OrderStatus.FAILED)))
-    await position_of(store, await store.write(lambda repo: repo.log.append(other)))
-    await position_of(store, await store.write(lambda repo: repo.log.append_clock(5, at(9))))
+    await position_of(store, await store.write(lambda repo: appended(repo, other)))
+    await position_of(store, await store.write(lambda repo: clock_moved(repo, 5, at(9))))
     log = await whole_log(store)
 
     def body(repo: Repository) -> list[tuple[list[int], int]]:
@@ -172,7 +172,7 @@ async def test_clock_is_set_and_told(store: Store) -> None:
     """Every move of the clock is a record, also one to where the clock stood before."""
 
     async def set_clock(offset: int) -> Token:
-        return await store.write(lambda repo: repo.log.append_clock(offset, START))
+        return await store.write(lambda repo: clock_moved(repo, offset, START))
 
     await set_clock(60)
     await set_clock(0)
@@ -242,7 +242,7 @@ async def test_listeners_hear_that_the_log_has_grown(store: Store) -> None:
     heard, unheard = asyncio.Event(), asyncio.Event()
     store.on_advance(heard.set)
     store.on_advance(unheard.set)()
-    token = await store.write(lambda repo: repo.log.append(created(an_order())))
+    token = await store.write(lambda repo: appended(repo, created(an_order())))
     position = await position_of(store, token)
     async with asyncio.timeout(5):
         await heard.wait()
@@ -252,7 +252,7 @@ async def test_listeners_hear_that_the_log_has_grown(store: Store) -> None:
 
 async def test_token_counts_what_the_store_knows(store: Store, database: str) -> None:
     """SQLite knows the position when it writes; PostgreSQL knows the append only."""
-    token = await store.write(lambda repo: repo.log.append(created(an_order())))
+    token = await store.write(lambda repo: appended(repo, created(an_order())))
     known = TokenKind.POSITION if database.startswith("sqlite") else TokenKind.APPEND
     assert token.kind is known
 
@@ -263,7 +263,7 @@ async def test_here_lies_behind_all_that_was_appended(store: Store) -> None:
     def body(repo: Repository) -> list[Token]:
         tokens = []
         for event in events_of(an_order(), 3):
-            tokens.append(repo.log.append(event))
+            tokens.append(appended(repo, event))
             tokens.append(repo.log.here())
         return tokens
 

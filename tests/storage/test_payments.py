@@ -168,11 +168,11 @@ async def test_fact_is_kept_once_per_payment(store: Store) -> None:
     """A fact that was kept before changes nothing, but counts for another payment."""
     await keep(store, a_payment(1), a_payment(2))
     first, second = replace(a_fact(1), amount=1250), a_fact(2, failure=True)
-    assert await store.write(lambda repo: repo.payments.add_fact("pay_000001", second))
-    assert await store.write(lambda repo: repo.payments.add_fact("pay_000001", first))
+    await store.write(lambda repo: repo.payments.add_fact("pay_000001", second))
+    await store.write(lambda repo: repo.payments.add_fact("pay_000001", first))
     again = replace(first, type="something.else")
-    assert not await store.write(lambda repo: repo.payments.add_fact("pay_000001", again))
-    assert await store.write(lambda repo: repo.payments.add_fact("pay_000002", again))
+    await store.write(lambda repo: repo.payments.add_fact("pay_000001", again))
+    await store.write(lambda repo: repo.payments.add_fact("pay_000002", again))
     assert await store.read(lambda repo: repo.payments.facts("pay_000001")) == [first, second]
     assert await store.read(lambda repo: repo.payments.facts("pay_000002")) == [again]
     assert await store.read(lambda repo: repo.payments.facts("pay_000003")) == []

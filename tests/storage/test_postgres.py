@@ -21,6 +21,7 @@ from tests.storage.interleaving import interleaved, until_waiting
 from tests.storage.samples import a_notification, an_order, at, keep
 from tests.support.postgres import PostgresServer
 from tests.support.stores import (
+    appended,
     opened_store,
     plain_encode,
     plain_log,
@@ -181,7 +182,7 @@ async def test_server_that_is_away_makes_the_store_unavailable() -> None:
                 await second.open()
             assert caught.value.reason is Reason.STORE_UNAVAILABLE
             await asyncio.to_thread(server.start)
-            token = await store.write(lambda repo: repo.log.append(created(an_order(3))))
+            token = await store.write(lambda repo: appended(repo, created(an_order(3))))
             assert await position_of(store, token) == 2
 
 
@@ -196,7 +197,7 @@ async def test_foreign_transaction_does_not_delay_delivery(
         async with elsewhere.transaction():
             await elsewhere.execute("CREATE TABLE of_a_stranger ()")
             async with asyncio.timeout(2):
-                token = await store.write(lambda repo: repo.log.append(created(an_order())))
+                token = await store.write(lambda repo: appended(repo, created(an_order())))
                 assert await position_of(store, token) == 1
             await elsewhere.execute("DROP TABLE of_a_stranger")
         await elsewhere.close()
@@ -208,7 +209,7 @@ async def test_delivery_survives_the_loss_of_the_listener(
     """What is numbered while nobody listens is readable, and listening begins anew."""
     async with opened_store(postgres_database) as store, opened_store(postgres_database) as other:
         await asyncio.to_thread(kill_connections, postgres_server, query="LISTEN%")
-        token = await other.write(lambda repo: repo.log.append(created(an_order())))
+        token = await other.write(lambda repo: appended(repo, created(an_order())))
         assert await position_of(store, token) == 1
         heard = asyncio.Event()
         store.on_advance(heard.set)

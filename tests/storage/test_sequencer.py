@@ -166,9 +166,9 @@ class DiesBeforeCommit:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- whatever a connection has
         return getattr(self._connection, name)
 
-    async def fetchval(self, query: str, *arguments: object) -> object:
-        """Moves the head on, and is killed then."""
-        answer: object = await self._connection.fetchval(query, *arguments)
+    async def fetchrow(self, query: str, *arguments: object) -> object:
+        """Numbers, and is killed then."""
+        answer: object = await self._connection.fetchrow(query, *arguments)
         process = self._connection.get_server_pid()
         await self._killer.execute("SELECT pg_terminate_backend($1)", process)
         return answer
@@ -180,7 +180,9 @@ async def test_death_before_the_commit_leaves_no_gap(postgres_database: str) -> 
         await overlap(database)
         healthy = await database.connect()
         dying = DiesBeforeCommit(await database.connect(), healthy)
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+        # Which one depends on how much of its end the driver has noticed.
+        death = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+        with pytest.raises(death):
             await number_batch(cast("asyncpg.Connection", dying), limit=500)
         assert await database.log() == []
         assert await number_batch(healthy, limit=500) == Batch(found=3, numbered=3)

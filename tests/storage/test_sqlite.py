@@ -140,7 +140,7 @@ async def test_file_is_as_durable_as_money_asks(sqlite_database: str) -> None:
 
     def pragma(name: str) -> Callable[[Repository], int | str]:
         def body(repo: Repository) -> int | str:
-            connection = repo.log._connection  # type: ignore[attr-defined] # no port shows it
+            connection = repo.log._session.connection  # type: ignore[attr-defined] # no port shows it
             value: int | str = connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
             return value
 

@@ -22,7 +22,14 @@ from tests.storage.samples import (
     events_of,
     keep,
 )
-from tests.support.stores import opened_store, plain_encode, position_of, until, whole_log
+from tests.support.stores import (
+    appended,
+    opened_store,
+    plain_encode,
+    position_of,
+    until,
+    whole_log,
+)
 
 MANY = 20
 
@@ -40,7 +47,7 @@ async def test_error_in_the_body_leaves_nothing(store: Store) -> None:
         await store.write(body)
     assert await store.read(lambda repo: repo.orders.get("ord_000001")) is None
     assert await store.read(lambda repo: repo.log.clock_offset()) == 0
-    token = await store.write(lambda repo: repo.log.append(created(an_order(2))))
+    token = await store.write(lambda repo: appended(repo, created(an_order(2))))
     assert await position_of(store, token) == 1
     assert [record.subject_id for record in await whole_log(store)] == ["ord_000002"]
 

@@ -21,6 +21,7 @@ from boxoffice_server.domain.stream import (
 from boxoffice_server.ports import Repository, Store
 from boxoffice_server.streaming.feed import Feed
 from tests.storage.samples import a_product, an_order
+from tests.support.stores import appended
 
 ORDERS = LogFilter(kind=RecordKind.ORDER)
 POSITION = pb.OrderEvent.POSITION_FIELD_NUMBER
@@ -39,7 +40,7 @@ async def append(store: Store, events: Sequence[OrderEvent]) -> Token:
     """Append events in one transaction; answers the token of the last one."""
 
     def body(repo: Repository) -> Token:
-        return [repo.log.append(event) for event in events][-1]
+        return appended(repo, *events)
 
     return await store.write(body)
 
@@ -52,7 +53,7 @@ async def append_each(store: Store, numbers: range) -> None:
 
 async def append_hidden(store: Store, number: int) -> Token:
     """Append a record that no watcher of orders sees."""
-    return await store.write(lambda repo: repo.log.append(a_product(number)))
+    return await store.write(lambda repo: appended(repo, a_product(number)))
 
 
 async def eventually(condition: Callable[[], bool], *, seconds: float = SECONDS) -> None:

@@ -50,6 +50,9 @@ class Unkind:
             raise BoxofficeError(Reason.STORE_UNAVAILABLE, "the store can't be reached")
         return await self._store.read(body)
 
+    async def read_once(self, body: Callable[[Repository], T]) -> T:
+        return await self.read(body)
+
     def on_advance(self, callback: Callable[[], None]) -> Callable[[], None]:
         return lambda: None
 

@@ -102,7 +102,8 @@ def remove(service: ServiceThread, entitlement: Entitlement) -> str:
         change = EntitlementChange(
             entitlement=entitlement, create_time=datetime.now(UTC), removed=True
         )
-        return repo.log.append(change).encode()
+        repo.log.append(change)
+        return repo.log.here().encode()
 
     return write(service, body)
 

@@ -19,7 +19,7 @@ from boxoffice_server.domain.task import LeasePolicy, Task, acknowledge, offer
 from boxoffice_server.ports import Repository, Store
 from boxoffice_server.settlement import Locked, Settled, Settlement, lock
 from tests.storage.samples import a_payment, a_product, an_order, at
-from tests.support.stores import position_of, whole_log
+from tests.support.stores import clock_moved, position_of, whole_log
 
 
 def a_fact(
@@ -121,7 +121,7 @@ class Sale:
     async def told(self) -> list[LogRecord]:
         """All that the log has told of it so far: of the order and of the payment, as they came."""
         # What was committed before it is numbered before it.
-        last = await self.store.write(lambda repo: repo.log.append_clock(0, at(0)))
+        last = await self.store.write(lambda repo: clock_moved(repo, 0, at(0)))
         await position_of(self.store, last)
         subjects = {self.payment.id, self.payment.order_id} - {""}
         return [each for each in await whole_log(self.store) if each.subject_id in subjects]

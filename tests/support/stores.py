@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -83,6 +84,19 @@ async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 15
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 -- a database has no event to wait for
             await asyncio.sleep(0.005)
+
+
+def appended(repo: Repository, *events: LogEvent) -> Token:
+    """Appends events, and answers the token that lies behind them."""
+    for event in events:
+        repo.log.append(event)
+    return repo.log.here()
+
+
+def clock_moved(repo: Repository, offset_seconds: int, now: datetime) -> Token:
+    """Sets the offset of business time, and answers the token that lies behind that."""
+    repo.log.append_clock(offset_seconds, now)
+    return repo.log.here()
 
 
 async def position_of(store: Store, token: Token) -> int:

@@ -20,6 +20,7 @@ from boxoffice_server.domain import payment_rules as rules
 from boxoffice_server.domain.errors import BoxofficeError, invalid_field
 from boxoffice_server.domain.ids import Prefix, new_id
 from boxoffice_server.domain.money import DEFAULT_CURRENCY, Money, price_violations
+from boxoffice_server.domain.order import Order
 from boxoffice_server.domain.payment import (
     CaptureMethod,
     Payment,
@@ -112,9 +113,7 @@ class PaymentsServicer(  # type: ignore[misc]
                 create_time=order.create_time,
                 update_time=order.create_time,
             )
-            repo.orders.insert(order)
-            repo.log.append(orders.created(order))
-            jobs.append(self._record_payment(repo, payment, method))
+            jobs.append(self._record_payment(repo, payment, method, order=order))
             return jobs[-1]
 
         def answer(repo: Repository, operation: Operation) -> pb.CreatePaymentIntentResponse:
@@ -156,13 +155,23 @@ class PaymentsServicer(  # type: ignore[misc]
         return response
 
     def _record_payment(
-        self, repo: Repository, payment: Payment, method: PaymentMethod | None
+        self,
+        repo: Repository,
+        payment: Payment,
+        method: PaymentMethod | None,
+        *,
+        order: Order | None = None,
     ) -> IntentJob:
+        # Read first: what follows is written together.
+        customer = self._customers.keep(repo, payment.user_id)
+        if order is not None:
+            repo.orders.insert(order)
+            repo.log.append(orders.created(order))
         repo.payments.insert(payment)
         repo.log.append(payments.created(payment))
         return IntentJob(
             payment=payment,
-            customer=self._customers.keep(repo, payment.user_id),
+            customer=customer,
             stripe_payment_method_id=method.stripe_payment_method_id if method else "",
         )
 

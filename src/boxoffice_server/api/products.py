@@ -52,9 +52,9 @@ class ProductMethods:
 
         def create(repo: Repository) -> pb.CreateProductResponse:
             repo.products.insert(product)
-            token = repo.log.append(product)
+            repo.log.append(product)
             return pb.CreateProductResponse(
-                product=convert.to_product(product), resume_token=token.encode()
+                product=convert.to_product(product), resume_token=repo.log.here().encode()
             )
 
         return await self._writes.once(key, request, pb.CreateProductResponse, create)
@@ -115,9 +115,9 @@ class ProductMethods:
             found.extend(product_violations(changed))
             found.refuse()
             repo.products.update(changed)
-            token = repo.log.append(changed)
+            repo.log.append(changed)
             return pb.UpdateProductResponse(
-                product=convert.to_product(changed), resume_token=token.encode()
+                product=convert.to_product(changed), resume_token=repo.log.here().encode()
             )
 
         return await self._writes.once(key, request, pb.UpdateProductResponse, update)
@@ -138,9 +138,9 @@ class ProductMethods:
                 product, version=product.version + 1, update_time=now, delete_time=now
             )
             repo.products.update(deleted)
-            token = repo.log.append(deleted)
+            repo.log.append(deleted)
             return pb.DeleteProductResponse(
-                product=convert.to_product(deleted), resume_token=token.encode()
+                product=convert.to_product(deleted), resume_token=repo.log.here().encode()
             )
 
         return await self._writes.once(key, request, pb.DeleteProductResponse, delete)

@@ -214,7 +214,8 @@ def _new_product(message: products_pb.SubscriptionProduct, now: datetime) -> Sub
 def _tell(repo: Repository, product: SubscriptionProduct, now: datetime) -> str:
     """Have the log tell of the change; answers a token that lies behind it."""
     change = CatalogueChange(id=new_id(Prefix.EVENT, now), product=product, create_time=now)
-    return repo.log.append(change).encode()
+    repo.log.append(change)
+    return repo.log.here().encode()
 
 
 def _locked(repo: Repository, product_id: str) -> SubscriptionProduct:

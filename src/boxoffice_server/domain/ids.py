@@ -2,7 +2,6 @@
 
 import hashlib
 import secrets
-import uuid
 from datetime import datetime
 from enum import StrEnum
 
@@ -39,7 +38,7 @@ def new_id(prefix: Prefix, now: datetime) -> str:
     value = (
         milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & (1 << 62) - 1
     )
-    return f"{prefix}_{uuid.UUID(int=value).hex}"
+    return f"{prefix}_{value:032x}"
 
 
 def hashed_id(prefix: Prefix, *parts: str) -> str:

@@ -16,12 +16,20 @@ from typing import Any, TypeVar
 
 import structlog
 
-from boxoffice_server.domain.errors import BoxofficeError
+from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.fail_points import FailPoint, reach, reach_async
 from boxoffice_server.operations.refusals import PASSING, expired, in_progress, request_id_reused
 from boxoffice_server.operations.work import Answer, Begun, LoadedT, Record, Work
 from boxoffice_server.own_tasks import OwnTasks
-from boxoffice_server.ports import Clock, KeySpentError, Operation, OperationKey, Repository, Store
+from boxoffice_server.ports import (
+    Clock,
+    KeySpentError,
+    KeyTakenError,
+    Operation,
+    OperationKey,
+    Repository,
+    Store,
+)
 
 T = TypeVar("T")
 
@@ -155,7 +163,7 @@ class Operations:
     ) -> Begun[LoadedT]:
         self._starting[started.key] += 1
         try:
-            begun = await self._store.write(partial(self._begin, started=started, record=record))
+            begun = await self._record_or_find(started, record)
             if begun.mine:
                 self._running.add(started.key)
             return begun
@@ -164,20 +172,39 @@ class Operations:
             if not self._starting[started.key]:
                 del self._starting[started.key]
 
-    def _begin(
+    async def _record_or_find(
+        self, started: Operation, record: Callable[[Repository, Operation], LoadedT]
+    ) -> Begun[LoadedT]:
+        """Record an operation as if it were new, as nearly all are; else find the one it is.
+
+        One that was recorded before has its own answer, whatever a new one would be refused for.
+        """
+        try:
+            return await self._store.write(partial(self._record, started=started, record=record))
+        except (KeyTakenError, BoxofficeError) as error:
+            if isinstance(error, BoxofficeError) and error.reason is Reason.STORE_UNAVAILABLE:
+                raise
+            begun = await self._store.write(partial(self._find, started=started))
+            if begun is None:
+                raise
+            return begun
+
+    def _record(
         self,
         repo: Repository,
         *,
         started: Operation,
         record: Callable[[Repository, Operation], LoadedT],
     ) -> Begun[LoadedT]:
-        if repo.operations.insert(started):
-            loaded = record(repo, started)
-            reach(FailPoint.RECORDING, started.key.operation)
-            return Begun(operation=started, mine=True, loaded=loaded)
+        repo.operations.record(started)
+        loaded = record(repo, started)
+        reach(FailPoint.RECORDING, started.key.operation)
+        return Begun(operation=started, mine=True, loaded=loaded)
+
+    def _find(self, repo: Repository, *, started: Operation) -> Begun[Any] | None:
         known = repo.operations.get(started.key, lock=True)
         if known is None:
-            raise AssertionError("an operation that is there can be read")
+            return None
         if known.fingerprint != started.fingerprint:
             raise request_id_reused(started.key)
         if known.answer is not None or not self._is_free(known):
@@ -252,7 +279,10 @@ class Operations:
         finish = partial(
             self._finish, operation=operation, record=record, answer=answer, refusal=refusal
         )
-        finished = await self._store.write(finish)
+        try:
+            finished = await self._store.write(finish)
+        except _OvertakenError:
+            finished = await self._ended_elsewhere(operation)
         await reach_async(FailPoint.SETTLED, name)
         return finished
 
@@ -265,16 +295,7 @@ class Operations:
         answer: Answer | None,
         refusal: BoxofficeError | None,
     ) -> Operation:
-        current = repo.operations.get(operation.key, lock=True)
-        if current is None:
-            raise AssertionError("an operation that is there can be read")
-        if current.answer is not None:
-            # Another instance took the work up and was faster; its answer is the answer.
-            return current
-        if refusal is not None and current.tries != operation.tries:
-            # It was taken up meanwhile, and whoever did that may get through.
-            raise in_progress(operation.key)
-        told = record(repo, current)
+        told = record(repo, operation)
         raw: bytes | None = None
         failed = False
         if refusal is not None:
@@ -282,9 +303,21 @@ class Operations:
         elif answer is not None:
             raw, failed = answer(repo, told)
         finished = replace(told, answer=raw, failed=failed, settled=True, owner="", lease_time=None)
-        repo.operations.update(finished)
+        # Whoever took up what was refused here may get through with it.
+        if_tries = None if refusal is None else operation.tries
+        if not repo.operations.end(finished, if_tries=if_tries):
+            raise _OvertakenError
         reach(FailPoint.SETTLING, operation.key.operation)
         return finished
+
+    async def _ended_elsewhere(self, operation: Operation) -> Operation:
+        """Read how an operation has ended that another instance took up; its answer counts."""
+        current = await self._store.read(lambda repo: repo.operations.get(operation.key))
+        if current is None:
+            raise AssertionError("an operation that is there can be read")
+        if current.answer is None:
+            raise in_progress(operation.key)
+        return current
 
     async def _let_go(self, operation: Operation, error: Exception) -> None:
         """Let the caller take the operation up again at once, and the janitor in a while."""
@@ -404,6 +437,10 @@ class Operations:
         finally:
             self._running.discard(operation.key)
             self._left -= 1
+
+
+class _OvertakenError(Exception):
+    """Another instance took an operation up and was faster: nothing of this try is kept."""
 
 
 def _ran_out(operation: Operation, clock: Clock) -> bool:

@@ -1,5 +1,6 @@
 """The store, as seen by those who keep things in it and read them."""
 
+import uuid
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
@@ -39,6 +40,10 @@ from boxoffice_server.ports.filters import (
 from boxoffice_server.ports.subscriptions import SubscriptionRepositories
 
 T = TypeVar("T")
+
+
+class KeyTakenError(Exception):
+    """An operation could not be recorded: one with its key is there already."""
 
 
 class ProductRepository(Protocol):
@@ -86,8 +91,8 @@ class PaymentRepository(Protocol):
         """List payments whose action deadline has passed while they wait for the customer."""
         ...
 
-    def add_fact(self, payment_id: str, fact: PaymentFact) -> bool:
-        """Keep a fact about a payment. False, changing nothing, if it was kept before."""
+    def add_fact(self, payment_id: str, fact: PaymentFact) -> None:
+        """Keep a fact about a payment; changes nothing if it was kept before."""
         ...
 
     def facts(self, payment_id: str) -> list[PaymentFact]:
@@ -226,9 +231,23 @@ class OperationRepository(Protocol):
         """
         ...
 
+    def record(self, operation: Operation) -> None:
+        """Keep an operation; where its key is there already the transaction fails: KeyTakenError.
+
+        Waits for a concurrent transaction that keeps the same key.
+        """
+        ...
+
     def get(self, key: OperationKey, *, lock: bool = False) -> Operation | None: ...
     def update(self, operation: Operation) -> None:
         """Write what has become of an operation that is there."""
+        ...
+
+    def end(self, operation: Operation, *, if_tries: int | None = None) -> bool:
+        """Write how an operation has ended. False, changing nothing, if it had its answer before.
+
+        Or if it was taken up another number of times than `if_tries`, where that is given.
+        """
         ...
 
     def unsettled_on(self, resource_id: str) -> list[Operation]:
@@ -257,8 +276,8 @@ class LogRepository(Protocol):
     after the commit on PostgreSQL. Positions are dense and rise in the order of visibility.
     """
 
-    def append(self, event: LogEvent) -> Token:
-        """Append an event to the transaction's group; answers a token that lies just behind it.
+    def append(self, event: LogEvent) -> None:
+        """Append an event to the transaction's group.
 
         All events of one transaction are numbered next to each other, in the order appended. An
         event whose id the log holds already is not appended again. Whoever appends several events
@@ -270,7 +289,7 @@ class LogRepository(Protocol):
         """Answer the token that lies behind all this transaction has appended; else the head's."""
         ...
 
-    def append_clock(self, offset_seconds: int, now: datetime) -> Token:
+    def append_clock(self, offset_seconds: int, now: datetime) -> None:
         """Set the offset of business time, and append that it was.
 
         The record's kind is CLOCK, and its payload the offset in decimal digits.
@@ -286,13 +305,18 @@ class LogRepository(Protocol):
         ...
 
     def read(
-        self, *, after: int, limit: int, wanted: LogFilter | None = None
+        self,
+        *,
+        after: int,
+        limit: int,
+        wanted: LogFilter | None = None,
+        log_id: uuid.UUID | None = None,
     ) -> tuple[list[LogRecord], int]:
         """Read on from a position: at most `limit` records, and how far they are complete.
 
         Complete up to the last record's position where the limit was reached, else up to the head
         as it was before the rows were read: nothing that matches and lies below is missing.
-        Raises POSITION_COMPACTED and POSITION_AHEAD.
+        Raises POSITION_COMPACTED and POSITION_AHEAD, and LOG_CHANGED if the log has another id.
         """
         ...
 
@@ -362,6 +386,10 @@ class Store(Protocol):
 
     async def read(self, body: Callable[[Repository], T]) -> T:
         """Run a transaction that only reads."""
+        ...
+
+    async def read_once(self, body: Callable[[Repository], T]) -> T:
+        """Run a body that reads one thing, which needs no transaction around it."""
         ...
 
     def on_advance(self, callback: Callable[[], None]) -> Callable[[], None]:

@@ -6,7 +6,7 @@ Their ids are hashes, so their lists are ordered by time.
 from collections.abc import Collection, Sequence
 from functools import cache
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, or_, select
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, or_, select
 
 from boxoffice_server.domain.subscription import (
     Band,
@@ -29,6 +29,7 @@ from boxoffice_server.storage.rows import (
     one_row,
     update_row,
 )
+from boxoffice_server.storage.session import Session
 from boxoffice_server.storage.subscription_tables import (
     entitlements,
     subscription_events,
@@ -40,32 +41,34 @@ from boxoffice_server.storage.times import to_microseconds
 class SqlSubscriptionEvents:
     """Implements ports.SubscriptionEventRepository."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def insert_if_absent(self, event: SubscriptionEvent) -> bool:
         values = from_subscription_event(event)
-        return insert_if_absent(self._connection, subscription_events, values, "id")
+        return insert_if_absent(self._session, subscription_events, values, "id")
 
     def get(self, event_id: str) -> SubscriptionEvent | None:
-        row = one_row(self._connection, subscription_events, id=event_id)
+        row = one_row(self._session, subscription_events, id=event_id)
         return None if row is None else to_subscription_event(row)
 
     def of_lineage(self, lineage_id: str) -> list[SubscriptionEvent]:
         event = subscription_events.c
         query = select(subscription_events).where(event.lineage_id == lineage_id)
-        rows = self._connection.execute(query.order_by(event.event_time, event.id)).mappings()
+        rows = self._session.connection.execute(
+            query.order_by(event.event_time, event.id)
+        ).mappings()
         return [to_subscription_event(row) for row in rows]
 
     def set_superseded(self, event_id: str, *, superseded: bool) -> None:
         values = {"id": event_id, "superseded": superseded}
-        update_row(self._connection, subscription_events, values, "id")
+        update_row(self._session, subscription_events, values, "id")
 
     def find(
         self, wanted: SubscriptionEventFilter, *, before_id: str, limit: int
     ) -> list[SubscriptionEvent]:
         rows = latest_first(
-            self._connection,
+            self._session,
             select(subscription_events).where(*_events_wanted(wanted)),
             time=subscription_events.c.event_time,
             key=subscription_events.c.id,
@@ -124,17 +127,17 @@ def _standing(dialect: str) -> Statement:
 class SqlEntitlements:
     """Implements ports.EntitlementRepository."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def upsert(self, entitlement: Entitlement, bands: Sequence[Band]) -> None:
         values = from_entitlement(entitlement, bands)
-        if not insert_if_absent(self._connection, entitlements, values, "id"):
-            update_row(self._connection, entitlements, values, "id")
+        if not insert_if_absent(self._session, entitlements, values, "id"):
+            update_row(self._session, entitlements, values, "id")
 
     def remove(self, entitlement_id: str, version: int) -> None:
         values = {"id": entitlement_id, "removed": True, "version": version}
-        update_row(self._connection, entitlements, values, "id")
+        update_row(self._session, entitlements, values, "id")
 
     def get(self, entitlement_id: str) -> Entitlement | None:
         found = self._found(entitlements.c.id == entitlement_id)
@@ -143,12 +146,12 @@ class SqlEntitlements:
     def bands(self, entitlement_ids: Collection[str]) -> dict[str, tuple[Band, ...]]:
         query = select(entitlements.c.id, entitlements.c.bands)
         query = query.where(_PRESENT, entitlements.c.id.in_(sorted(entitlement_ids)))
-        return {id_: to_bands(bands) for id_, bands in self._connection.execute(query)}
+        return {id_: to_bands(bands) for id_, bands in self._session.connection.execute(query)}
 
     def versions(self, lineage_id: str) -> dict[str, int]:
         query = select(entitlements.c.id, entitlements.c.version)
         query = query.where(entitlements.c.lineage_id == lineage_id)
-        return {row.id: row.version for row in self._connection.execute(query)}
+        return {row.id: row.version for row in self._session.connection.execute(query)}
 
     def of_lineage(self, lineage_id: str) -> list[Entitlement]:
         return self._found(entitlements.c.lineage_id == lineage_id)
@@ -158,7 +161,7 @@ class SqlEntitlements:
 
     def standing(self, user_id: str, group: str, environment: Environment) -> Standing:
         values = {"user_id": user_id, "group": group, "environment": environment.value}
-        rows = _standing(self._connection.dialect.name).rows(self._connection, values)
+        rows = _standing(self._session.dialect).rows(self._session, values)
         return Standing(
             tiers={row["catalogue_tier"]: row["catalogue_rank"] for row in rows},
             entitlements=[to_entitlement(row) for row in rows if row["id"] is not None],
@@ -175,7 +178,7 @@ class SqlEntitlements:
 
     def find(self, wanted: EntitlementFilter, *, before_id: str, limit: int) -> list[Entitlement]:
         rows = latest_first(
-            self._connection,
+            self._session,
             select(*_PLAIN).where(*_entitlements_wanted(wanted)),
             time=entitlements.c.create_time,
             key=entitlements.c.id,
@@ -190,7 +193,7 @@ class SqlEntitlements:
         # There may be hundreds; a mapping of SQLAlchemy's takes longer to look into than a dict.
         return [
             to_entitlement(dict(zip(_NAMES, row, strict=True)))
-            for row in self._connection.execute(query)
+            for row in self._session.connection.execute(query)
         ]
 
 

@@ -6,14 +6,15 @@ long before it is committed, so ids become visible out of order; there records a
 a position and numbered afterwards (sequencer.py). Readers look at positions only.
 """
 
+import secrets
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Select, bindparam, delete, func, select, update
+from sqlalchemy import Integer, Select, bindparam, delete, func, select, true, update
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.ids import Prefix, new_id
@@ -30,13 +31,17 @@ from boxoffice_server.ports import LogEvent
 from boxoffice_server.storage.codecs import Values
 from boxoffice_server.storage.log_keys import keys_of
 from boxoffice_server.storage.rows import Statement, insert_if_absent, insert_unless_there
+from boxoffice_server.storage.session import GatheringSession, Session, Write
 from boxoffice_server.storage.tables import business_clock, log, log_meta
 from boxoffice_server.storage.times import from_microseconds, to_microseconds
 
 Encode = Callable[[LogEvent], bytes]
 """Serialises an event as callers get it, but for its position."""
 
-_APPENDED = (log.c.append_id, select(log_meta.c.log_id).scalar_subquery())
+# Records that are inserted together at most.
+_MOST_TOGETHER = 64
+# A token's number, and the log it belongs to.
+_PLACED = ("max(append_id)", "max((SELECT log_id FROM log_meta))")
 
 _BOUNDS = (log_meta.c.log_id, log_meta.c.earliest, log_meta.c.head)
 _META = (log_meta.c.log_id, log_meta.c.head, log_meta.c.high_time)
@@ -68,16 +73,40 @@ _PAGE = (
 )
 
 
+_UNFILTERED = (
+    select(*_RECORD)
+    .where(
+        log.c.position > bindparam("after"),
+        log.c.position <= select(log_meta.c.head).scalar_subquery(),
+    )
+    .order_by(log.c.position)
+    .limit(bindparam("limit", type_=Integer))
+    .subquery()
+)
+# The log's bounds in front of each record, or alone: all of one moment, in one statement.
+_NEXT = (
+    select(*_BOUNDS, _UNFILTERED)
+    .select_from(log_meta.outerjoin(_UNFILTERED, true()))
+    .order_by(_UNFILTERED.c.position)
+)
+
+
 class SqlLog(ABC):
     """Implements ports.LogRepository, but for how records are placed."""
 
-    def __init__(self, connection: Connection, encode: Encode) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, encode: Encode) -> None:
+        self._session = session
         self._encode = encode
-        self._group = uuid.uuid4().hex
+        self._group = ""
         self._log_id: uuid.UUID | None = None
         self._furthest = 0
         self.appended = False
+
+    @property
+    def group(self) -> str:
+        """Name the transaction whose records are numbered next to each other."""
+        self._group = self._group or secrets.token_hex(16)
+        return self._group
 
     @property
     @abstractmethod
@@ -85,19 +114,17 @@ class SqlLog(ABC):
         """What the numbers of this store's tokens count."""
 
     @abstractmethod
-    def _place(self, record: Values) -> int | None:
-        """Insert a record and answer its token's number; None if its event is there already."""
+    def _append(self, record: Values) -> None:
+        """Insert a record, unless its event is there already."""
 
-    @abstractmethod
-    def _placed(self, event_id: str) -> int:
-        """Answer the token's number of an event that is there already."""
+    def append(self, event: LogEvent) -> None:
+        self._append({**keys_of(event), "payload": self._encode(event), "group_label": self.group})
 
-    def append(self, event: LogEvent) -> Token:
-        return self._append({**keys_of(event), "payload": self._encode(event)})
-
-    def append_clock(self, offset_seconds: int, now: datetime) -> Token:
-        self._connection.execute(update(business_clock).values(offset_seconds=offset_seconds))
-        return self._append(
+    def append_clock(self, offset_seconds: int, now: datetime) -> None:
+        self._session.connection.execute(
+            update(business_clock).values(offset_seconds=offset_seconds)
+        )
+        self._append(
             {
                 "event_id": new_id(Prefix.EVENT, now),
                 "kind": RecordKind.CLOCK.value,
@@ -109,53 +136,74 @@ class SqlLog(ABC):
                 "payload": str(offset_seconds).encode(),
                 "scope": "",
                 "subscription_group": "",
+                "group_label": self.group,
             }
         )
 
-    def _append(self, values: Values) -> Token:
-        number = self._place({**values, "group_label": self._group})
-        if number is None:
-            number = self._placed(values["event_id"])
-        else:
-            self.appended = True
-        # An event that was there before may lie before others of this transaction; the token must
-        # lie behind them all.
+    def _reach(self, number: int) -> None:
+        """Have tokens lie behind this one.
+
+        An event that was there before may lie before others of this transaction; a token must lie
+        behind them all.
+        """
         self._furthest = max(self._furthest, number)
-        return self.here()
 
     def here(self) -> Token:
+        self._session.flush()
         if not self._furthest:
             return self.bounds().head_token()
         log_id = self._log_id or self.bounds().log_id
         return Token(log_id=log_id, kind=self._token_kind, number=self._furthest)
 
     def clock_offset(self) -> int:
-        offset: int = self._connection.execute(select(business_clock.c.offset_seconds)).scalar_one()
+        offset: int = self._session.connection.execute(
+            select(business_clock.c.offset_seconds)
+        ).scalar_one()
         return offset
 
     def bounds(self) -> LogBounds:
-        bounds = _bounds(self._connection.dialect.name).row(self._connection, {})
+        bounds = _bounds(self._session.dialect).row(self._session, {})
         if bounds is None:
             raise LookupError("the log has lost its row in log_meta")
         return LogBounds(**bounds)
 
     def read(
-        self, *, after: int, limit: int, wanted: LogFilter | None = None
+        self,
+        *,
+        after: int,
+        limit: int,
+        wanted: LogFilter | None = None,
+        log_id: uuid.UUID | None = None,
     ) -> tuple[list[LogRecord], int]:
+        if wanted is None:
+            return self._next(after, limit, log_id)
         # The head first: what is numbered while the rows are read is left for the next page.
         bounds = self.bounds()
-        check_position(bounds, bounds.log_id, after)
+        check_position(bounds, log_id or bounds.log_id, after)
         place = {"after": after, "head": bounds.head, "limit": limit}
-        if wanted is None:
-            rows = _read(self._connection.dialect.name).tuples(self._connection, place)
-        else:
-            rows = self._connection.execute(_matching(_PAGE, wanted), place).all()
+        rows = self._session.connection.execute(_matching(_PAGE, wanted), place).all()
         records = [_record(row) for row in rows]
         return records, bounds.head if len(records) < limit else records[-1].position
 
+    def _next(
+        self, after: int, limit: int, log_id: uuid.UUID | None
+    ) -> tuple[list[LogRecord], int]:
+        """Read on without a filter, in one statement."""
+        place = {"after": after, "limit": limit}
+        rows = _unfiltered(self._session.dialect).tuples(self._session, place)
+        if not rows:
+            raise LookupError("the log has lost its row in log_meta")
+        known_id, earliest, head, position, *_ = rows[0]
+        bounds = LogBounds(log_id=uuid.UUID(known_id), earliest=earliest, head=head)
+        check_position(bounds, log_id or bounds.log_id, after)
+        if position is None:
+            return [], head
+        records = [_record(row[len(_BOUNDS) :]) for row in rows]
+        return records, head if len(records) < limit else records[-1].position
+
     def resolve(self, append_id: int) -> int | None:
         query = select(log.c.position).where(log.c.append_id == append_id)
-        row = self._connection.execute(query).one_or_none()
+        row = self._session.connection.execute(query).one_or_none()
         if row is not None:
             position: int | None = row.position
             return position
@@ -164,7 +212,9 @@ class SqlLog(ABC):
         # A token is given out once its append is committed. That the append isn't here means that
         # it was dropped since, or that the log was restored from before it.
         bounds = self.bounds()
-        newest = self._connection.execute(select(func.max(log.c.append_id))).scalar_one() or 0
+        newest = (
+            self._session.connection.execute(select(func.max(log.c.append_id))).scalar_one() or 0
+        )
         if append_id > newest:
             raise BoxofficeError(
                 Reason.POSITION_AHEAD,
@@ -176,7 +226,7 @@ class SqlLog(ABC):
     def position_before(self, time: datetime) -> int:
         bounds = self.bounds()
         meta = select(log_meta.c.compacted_time)
-        dropped = self._connection.execute(meta).scalar_one()
+        dropped = self._session.connection.execute(meta).scalar_one()
         if bounds.earliest > 1 and to_microseconds(time) <= dropped:
             raise _compacted(bounds)
         return self._position_before(time)
@@ -195,7 +245,7 @@ class SqlLog(ABC):
 
     def _high_time(self, position: int) -> int:
         query = select(log.c.high_time).where(log.c.position == position)
-        time: int = self._connection.execute(query).scalar_one()
+        time: int = self._session.connection.execute(query).scalar_one()
         return time
 
     def compact(self, *, before: datetime) -> int:
@@ -204,10 +254,10 @@ class SqlLog(ABC):
         if last < bounds.earliest:
             return bounds.earliest
         dropped = self._high_time(last)
-        self._connection.execute(delete(log).where(log.c.position <= last))
+        self._session.connection.execute(delete(log).where(log.c.position <= last))
         # Last of all: the numbering waits for whoever holds this row.
         meta = update(log_meta).values(earliest=last + 1, compacted_time=dropped)
-        self._connection.execute(meta)
+        self._session.connection.execute(meta)
         return last + 1
 
     def _last_whole(self, position: int) -> int:
@@ -218,7 +268,7 @@ class SqlLog(ABC):
 
     def _label(self, position: int) -> str | None:
         query = select(log.c.group_label).where(log.c.position == position)
-        label: str | None = self._connection.execute(query).scalar_one_or_none()
+        label: str | None = self._session.connection.execute(query).scalar_one_or_none()
         return label
 
 
@@ -229,44 +279,79 @@ class NumberedLog(SqlLog):
     def _token_kind(self) -> TokenKind:
         return TokenKind.POSITION
 
-    def _place(self, record: Values) -> int | None:
-        meta = _meta(self._connection.dialect.name).row(self._connection, {})
+    def _append(self, record: Values) -> None:
+        meta = _meta(self._session.dialect).row(self._session, {})
         if meta is None:
             raise LookupError("the log has lost its row in log_meta")
         self._log_id = meta["log_id"]
         position: int = meta["head"] + 1
         high_time = max(meta["high_time"], record["create_time"])
         values = {**record, "position": position, "high_time": high_time}
-        if not insert_if_absent(self._connection, log, values, "event_id"):
-            return None
+        if not insert_if_absent(self._session, log, values, "event_id"):
+            self._reach(self._placed(record["event_id"]))
+            return
         moved = {"head": position, "high_time": high_time}
-        _advance(self._connection.dialect.name).count(self._connection, moved)
-        return position
+        _advance(self._session.dialect).count(self._session, moved)
+        self.appended = True
+        self._reach(position)
 
     def _placed(self, event_id: str) -> int:
         query = select(log.c.position).where(log.c.event_id == event_id)
-        return int(self._connection.execute(query).scalar_one())
+        return int(self._session.connection.execute(query).scalar_one())
 
 
 class UnnumberedLog(SqlLog):
-    """The log of a store with many writers: a record is numbered after its transaction."""
+    """The log of a store with many writers: a record is numbered after its transaction.
+
+    Records are inserted together, behind what they tell of: so all locks are there before any
+    record takes its id.
+    """
+
+    def __init__(self, session: GatheringSession, encode: Encode) -> None:
+        super().__init__(session, encode)
+        self._records: list[Values] = []
+        session.gather = self._gather
 
     @property
     def _token_kind(self) -> TokenKind:
         return TokenKind.APPEND
 
-    def _place(self, record: Values) -> int | None:
-        statement = _append(self._connection.dialect.name, tuple(record))
-        row = statement.row(self._connection, record)
-        if row is None:
-            return None
-        self._log_id = row["log_id"]
-        append_id: int = row["append_id"]
-        return append_id
+    def _append(self, record: Values) -> None:
+        self._records.append(record)
+        if len(self._records) == _MOST_TOGETHER:
+            self._session.flush()
 
-    def _placed(self, event_id: str) -> int:
-        query = select(log.c.append_id).where(log.c.event_id == event_id)
-        return int(self._connection.execute(query).scalar_one())
+    def _gather(self) -> Sequence[Write]:
+        if not self._records:
+            return ()
+        records, self._records = self._records, []
+        statement = _append_all(self._session.dialect, tuple(records[0]), len(records))
+        write = Write(
+            sql=statement.sql,
+            arguments=statement.arguments(
+                {
+                    f"{name}_{number}": value
+                    for number, record in enumerate(records)
+                    for name, value in record.items()
+                }
+            ),
+            row=(log.name,),
+            tell=partial(self._appended, records),
+            answers=_PLACED,
+        )
+        return (write,)
+
+    def _appended(
+        self, records: Sequence[Values], count: int, last: int | None, log_id: str | None
+    ) -> None:
+        if last is not None and log_id is not None:
+            self.appended = True
+            self._log_id = uuid.UUID(log_id)
+            self._reach(last)
+        if count < len(records):
+            events = [record["event_id"] for record in records]
+            query = select(func.max(log.c.append_id)).where(log.c.event_id.in_(events))
+            self._reach(self._session.connection.execute(query).scalar_one())
 
 
 @cache
@@ -275,8 +360,8 @@ def _bounds(dialect: str) -> Statement:
 
 
 @cache
-def _read(dialect: str) -> Statement:
-    return Statement(dialect, _PAGE, answers=_RECORD)
+def _unfiltered(dialect: str) -> Statement:
+    return Statement(dialect, _NEXT)
 
 
 @cache
@@ -291,11 +376,13 @@ def _advance(dialect: str) -> Statement:
 
 
 @cache
-def _append(dialect: str, written: tuple[str, ...]) -> Statement:
-    statement = insert_unless_there(dialect, log, ("event_id",)).returning(*_APPENDED)
-    return Statement(
-        dialect, statement, written=written, answers=(log.c.append_id, log_meta.c.log_id)
-    )
+def _append_all(dialect: str, written: tuple[str, ...], count: int) -> Statement:
+    rows = [
+        {name: bindparam(f"{name}_{number}", type_=log.c[name].type) for name in written}
+        for number in range(count)
+    ]
+    statement = insert_unless_there(dialect, log, ("event_id",)).values(rows)
+    return Statement(dialect, statement.returning(log.c.append_id))
 
 
 def _record(row: Sequence[Any]) -> LogRecord:

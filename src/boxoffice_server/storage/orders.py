@@ -1,11 +1,12 @@
 """Orders in SQL."""
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from sqlalchemy import ColumnElement, delete, insert, select
 
 from boxoffice_server.domain.order import Order
 from boxoffice_server.ports import OrderFilter
 from boxoffice_server.storage.codecs import from_order, tag_rows, to_order
 from boxoffice_server.storage.rows import insert_row, newest_first, one_row, update_row
+from boxoffice_server.storage.session import Session
 from boxoffice_server.storage.tables import order_tags, orders
 from boxoffice_server.storage.times import to_microseconds
 
@@ -13,22 +14,22 @@ from boxoffice_server.storage.times import to_microseconds
 class SqlOrders:
     """Implements ports.OrderRepository."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
         # Those that nobody else can change before this transaction ends.
         self._held: dict[str, Order] = {}
         # The tags that this transaction has seen in the database: most changes leave them alone.
         self._tags: dict[str, tuple[str, ...]] = {}
 
     def insert(self, order: Order) -> None:
-        insert_row(self._connection, orders, from_order(order))
+        insert_row(self._session, orders, from_order(order))
         self._insert_tags(order)
         self._held[order.id] = order
 
     def get(self, order_id: str, *, lock: bool = False) -> Order | None:
         if order_id in self._held:
             return self._held[order_id]
-        row = one_row(self._connection, orders, lock=lock, id=order_id)
+        row = one_row(self._session, orders, lock=lock, id=order_id)
         if row is None:
             return None
         order = to_order(row)
@@ -38,15 +39,17 @@ class SqlOrders:
         return order
 
     def update(self, order: Order) -> None:
-        update_row(self._connection, orders, from_order(order), "id")
+        update_row(self._session, orders, from_order(order), "id")
         if self._tags.get(order.id) != order.tags:
-            self._connection.execute(delete(order_tags).where(order_tags.c.order_id == order.id))
+            self._session.connection.execute(
+                delete(order_tags).where(order_tags.c.order_id == order.id)
+            )
             self._insert_tags(order)
         self._held[order.id] = order
 
     def find(self, wanted: OrderFilter, *, before_id: str, limit: int) -> list[Order]:
         rows = newest_first(
-            self._connection,
+            self._session,
             select(orders),
             key=orders.c.id,
             before=before_id,
@@ -57,7 +60,7 @@ class SqlOrders:
 
     def _insert_tags(self, order: Order) -> None:
         if rows := tag_rows("order_id", order.id, order.tags):
-            self._connection.execute(insert(order_tags), rows)
+            self._session.connection.execute(insert(order_tags), rows)
         self._tags[order.id] = order.tags
 
 

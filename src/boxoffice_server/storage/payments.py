@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cache
 
-from sqlalchemy import ColumnElement, Connection, bindparam, select
+from sqlalchemy import ColumnElement, bindparam, select
 
 from boxoffice_server.domain.payment import CUSTOMERS_TURN, Customer, Payment, PaymentFact
 from boxoffice_server.ports import PaymentFilter
@@ -19,10 +19,12 @@ from boxoffice_server.storage.rows import (
     Statement,
     insert_if_absent,
     insert_row,
+    keep_row,
     newest_first,
     one_row,
     update_row,
 )
+from boxoffice_server.storage.session import Session
 from boxoffice_server.storage.tables import OVERDUE, customers, payment_facts, payments
 from boxoffice_server.storage.times import to_microseconds
 
@@ -31,25 +33,25 @@ from boxoffice_server.storage.times import to_microseconds
 def _facts(dialect: str) -> Statement:
     query = select(payment_facts).where(payment_facts.c.payment_id == bindparam("payment_id"))
     query = query.order_by(payment_facts.c.event_time, payment_facts.c.fact_id)
-    return Statement(dialect, query, answers=tuple(payment_facts.c))
+    return Statement(dialect, query, answers=tuple(payment_facts.c), of=payment_facts.name)
 
 
 class SqlPayments:
     """Implements ports.PaymentRepository."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
         # Those that nobody else can change before this transaction ends.
         self._held: dict[str, Payment] = {}
 
     def insert(self, payment: Payment) -> None:
-        insert_row(self._connection, payments, from_payment(payment))
+        insert_row(self._session, payments, from_payment(payment))
         self._held[payment.id] = payment
 
     def get(self, payment_id: str, *, lock: bool = False) -> Payment | None:
         if payment_id in self._held:
             return self._held[payment_id]
-        row = one_row(self._connection, payments, lock=lock, id=payment_id)
+        row = one_row(self._session, payments, lock=lock, id=payment_id)
         if row is None:
             return None
         payment = to_payment(row)
@@ -58,20 +60,20 @@ class SqlPayments:
         return payment
 
     def by_intent(self, stripe_payment_intent_id: str) -> Payment | None:
-        row = one_row(self._connection, payments, stripe_payment_intent_id=stripe_payment_intent_id)
+        row = one_row(self._session, payments, stripe_payment_intent_id=stripe_payment_intent_id)
         return None if row is None else to_payment(row)
 
     def by_charge(self, stripe_charge_id: str) -> Payment | None:
-        row = one_row(self._connection, payments, stripe_charge_id=stripe_charge_id)
+        row = one_row(self._session, payments, stripe_charge_id=stripe_charge_id)
         return None if row is None else to_payment(row)
 
     def update(self, payment: Payment) -> None:
-        update_row(self._connection, payments, from_payment(payment), "id")
+        update_row(self._session, payments, from_payment(payment), "id")
         self._held[payment.id] = payment
 
     def find(self, wanted: PaymentFilter, *, before_id: str, limit: int) -> list[Payment]:
         rows = newest_first(
-            self._connection,
+            self._session,
             select(payments),
             key=payments.c.id,
             before=before_id,
@@ -85,29 +87,27 @@ class SqlPayments:
         due = payments.c.action_deadline <= to_microseconds(now)
         query = select(payments).where(OVERDUE, waiting, due)
         query = query.order_by(payments.c.action_deadline).limit(limit)
-        return [to_payment(row) for row in self._connection.execute(query).mappings()]
+        return [to_payment(row) for row in self._session.connection.execute(query).mappings()]
 
-    def add_fact(self, payment_id: str, fact: PaymentFact) -> bool:
+    def add_fact(self, payment_id: str, fact: PaymentFact) -> None:
         values = {"payment_id": payment_id, **from_fact(fact)}
-        return insert_if_absent(self._connection, payment_facts, values, "payment_id", "fact_id")
+        keep_row(self._session, payment_facts, values, "payment_id", "fact_id")
 
     def facts(self, payment_id: str) -> list[PaymentFact]:
-        statement = _facts(self._connection.dialect.name)
-        return [
-            to_fact(row) for row in statement.rows(self._connection, {"payment_id": payment_id})
-        ]
+        statement = _facts(self._session.dialect)
+        return [to_fact(row) for row in statement.rows(self._session, {"payment_id": payment_id})]
 
 
 class SqlCustomers:
     """Implements ports.CustomerRepository."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def keep(self, proposed: Customer) -> Customer:
         known = self.get(proposed.user_id)
         if known is None:
-            insert_if_absent(self._connection, customers, from_customer(proposed), "user_id")
+            insert_if_absent(self._session, customers, from_customer(proposed), "user_id")
             # Another transaction may have been faster.
             known = self.get(proposed.user_id)
         if known is None:
@@ -115,22 +115,22 @@ class SqlCustomers:
         return known
 
     def get(self, user_id: str) -> Customer | None:
-        row = one_row(self._connection, customers, user_id=user_id)
+        row = one_row(self._session, customers, user_id=user_id)
         return None if row is None else to_customer(row)
 
     def by_stripe_id(self, stripe_customer_id: str) -> Customer | None:
-        row = one_row(self._connection, customers, stripe_customer_id=stripe_customer_id)
+        row = one_row(self._session, customers, stripe_customer_id=stripe_customer_id)
         return None if row is None else to_customer(row)
 
     def learn_stripe_id(self, user_id: str, stripe_customer_id: str) -> Customer:
-        row = one_row(self._connection, customers, lock=True, user_id=user_id)
+        row = one_row(self._session, customers, lock=True, user_id=user_id)
         if row is None:
             raise LookupError("the user's customer is gone")
         known = to_customer(row)
         if known.stripe_customer_id:
             return known
         learned = replace(known, stripe_customer_id=stripe_customer_id)
-        update_row(self._connection, customers, from_customer(learned), "id")
+        update_row(self._session, customers, from_customer(learned), "id")
         return learned
 
 

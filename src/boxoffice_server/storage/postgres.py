@@ -4,25 +4,24 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import asyncpg
 import structlog
-from sqlalchemy import Engine, event
-from sqlalchemy.exc import DBAPIError, DisconnectionError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import greenlet_spawn
 
-from boxoffice_server.ports import Repository
+from boxoffice_server.ports import KeyTakenError, Repository
 from boxoffice_server.storage.errors import unavailable
+from boxoffice_server.storage.lines import Lines
 from boxoffice_server.storage.log import Encode, UnnumberedLog
 from boxoffice_server.storage.repository import SqlRepository
 from boxoffice_server.storage.schema import Work, check_schema
 from boxoffice_server.storage.sequencer import CHANNEL, Sequencer, set_within
+from boxoffice_server.storage.session import GatheringSession
 from boxoffice_server.storage.transactions import SqlStore
 
 T = TypeVar("T")
@@ -30,9 +29,6 @@ T = TypeVar("T")
 POOL = 16
 POOL_TIMEOUT_SECONDS = 10
 CONNECT_TIMEOUT_SECONDS = 10
-# A connection that was used more recently than this is taken to be there still.
-IDLE_SECONDS = 1.0
-_USED = "boxoffice_used"
 ATTEMPTS = 6
 FIRST_BACKOFF_SECONDS = 0.1
 MOST_BACKOFF_SECONDS = 5.0
@@ -58,7 +54,13 @@ _SEQUENCER_SETTINGS = {
     # Whoever numbers is done in milliseconds; a process that hangs in there is worth an alarm.
     "lock_timeout": "1000",
 }
+_OPERATION_KEY = "pk_operations"
 _MIGRATION_LOCK = 0x626F786D69677261
+
+
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+# One view of the data for the whole transaction, as on SQLite.
+_BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 class PostgresStore(SqlStore):
@@ -68,10 +70,9 @@ class PostgresStore(SqlStore):
         super().__init__(log)
         self._url = url
         self._encode = encode
-        self._engine = _engine(url)
-        # One view of the data for the whole transaction, as on SQLite.
-        self._reads = self._engine.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        self._engine = _engine(url, isolation_level="AUTOCOMMIT")
+        self._lines = Lines(
+            self._engine.sync_engine, most=POOL, timeout_seconds=POOL_TIMEOUT_SECONDS
         )
         self._sequencer = Sequencer(numbered=self._tell_advance, log=log)
         self._sequencer_pid = 0
@@ -93,31 +94,45 @@ class PostgresStore(SqlStore):
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await greenlet_spawn(self._lines.close)
         await self._engine.dispose()
 
     async def _check(self) -> None:
-        async with self._reads.connect() as connection:
+        async with self._engine.connect() as connection:
             await connection.run_sync(check_schema)
 
     async def _write(self, body: Callable[[Repository], T]) -> T:
-        result, appended = await self._guarded(partial(self._transact, self._engine, body))
+        work = partial(self._transact, body, _BEGIN, GatheringSession.transaction)
+        result, appended = await self._guarded(work)
         if appended:
             self._sequencer.nudge()
         return result
 
     async def _read(self, body: Callable[[Repository], T]) -> T:
-        result, _ = await self._guarded(partial(self._transact, self._reads, body))
+        # What it reads first is of the same moment as all else.
+        opened = partial(GatheringSession.transaction, at_once=True)
+        result, _ = await self._guarded(partial(self._transact, body, _BEGIN_READING, opened))
+        return result
+
+    async def _read_once(self, body: Callable[[Repository], T]) -> T:
+        result, _ = await self._guarded(partial(self._transact, body, "", GatheringSession.single))
         return result
 
     async def _transact(
-        self, engine: AsyncEngine, body: Callable[[Repository], T]
+        self,
+        body: Callable[[Repository], T],
+        begin: str,
+        opened: Callable[[GatheringSession], AbstractContextManager[None]],
     ) -> tuple[T, bool]:
         def transact() -> tuple[T, bool]:
-            with engine.sync_engine.begin() as connection:
-                log = UnnumberedLog(connection, self._encode)
-                return body(SqlRepository(connection, log)), log.appended
+            with self._lines.lent() as line:
+                session = GatheringSession(line, begin)
+                with opened(session):
+                    log = UnnumberedLog(session, self._encode)
+                    result = body(SqlRepository(session, log))
+                return result, log.appended
 
-        # One greenlet from the pool and back; AsyncEngine takes one for each step on the way.
+        # One greenlet for all of it; AsyncEngine takes one for each step on the way.
         return await greenlet_spawn(transact)
 
     async def _guarded(self, work: Callable[[], Awaitable[T]]) -> T:
@@ -131,6 +146,8 @@ class PostgresStore(SqlStore):
             except Exception as error:
                 if _sqlstate(error) in _RETRYABLE and attempt < ATTEMPTS:
                     await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311
+                elif getattr(_driver_error(error), "constraint_name", None) == _OPERATION_KEY:
+                    raise KeyTakenError from error
                 elif is_unavailable(error) or _sqlstate(error) in _RETRYABLE:
                     self._log.exception("store.unavailable")
                     raise unavailable() from error
@@ -197,45 +214,18 @@ async def _maintain(url: str, work: Work) -> None:
         await engine.dispose()
 
 
-def _engine(url: str) -> AsyncEngine:
+def _engine(url: str, *, isolation_level: str = "READ COMMITTED") -> AsyncEngine:
     # asyncpg reads the address itself: it knows all of libpq's parameters, such as a socket folder.
-    engine = create_async_engine(
+    return create_async_engine(
         "postgresql+asyncpg://",
         async_creator=partial(_connect, url, _POOL_SETTINGS),
         pool_size=POOL,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
-        isolation_level="READ COMMITTED",
+        isolation_level=isolation_level,
         # What people bought must not reach a log by way of an error's text.
         hide_parameters=True,
     )
-    _ping_idle_connections(engine.sync_engine)
-    return engine
-
-
-def _ping_idle_connections(engine: Engine) -> None:
-    """Ask a connection whether it is still there before it is used, unless it was just in use.
-
-    A ping takes three round trips, more than most transactions; and of a connection that the server
-    has closed asyncpg knows without one.
-    """
-
-    @event.listens_for(engine, "checkin")
-    def remember(_: object, record: ConnectionPoolEntry) -> None:
-        record.info[_USED] = time.monotonic()
-
-    @event.listens_for(engine, "checkout")
-    def check(connection: Any, record: ConnectionPoolEntry, _: object) -> None:  # noqa: ANN401 -- SQLAlchemy's own
-        used = record.info.get(_USED)
-        if used is None:
-            return
-        if connection.driver_connection.is_closed():
-            raise DisconnectionError("the server has closed the connection")
-        if time.monotonic() - used > IDLE_SECONDS:
-            try:
-                engine.dialect.do_ping(connection)
-            except Exception as error:
-                raise DisconnectionError("the connection does not answer") from error
 
 
 async def _connect(url: str, settings: dict[str, str] | None = None) -> asyncpg.Connection:
@@ -264,7 +254,7 @@ def is_unavailable(error: Exception) -> bool:
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     cause = _driver_error(error)
-    if isinstance(cause, OSError | PoolTimeout | asyncpg.InternalClientError):
+    if isinstance(cause, OSError | asyncpg.InternalClientError):
         return True
     # The driver refuses to work on a connection that was lost before.
     if isinstance(cause, asyncpg.InterfaceError) and "closed" in str(cause):

@@ -1,7 +1,5 @@
 """Everything the store keeps, as seen by one transaction."""
 
-from sqlalchemy import Connection
-
 from boxoffice_server.storage.duties import SqlDuties
 from boxoffice_server.storage.entitlements import SqlEntitlements, SqlSubscriptionEvents
 from boxoffice_server.storage.log import SqlLog
@@ -10,6 +8,7 @@ from boxoffice_server.storage.payments import SqlCustomers, SqlPayments
 from boxoffice_server.storage.products import SqlProducts
 from boxoffice_server.storage.refunds import SqlDisputes, SqlPaymentMethods, SqlRefunds
 from boxoffice_server.storage.requests import SqlNotifications, SqlOperations
+from boxoffice_server.storage.session import Session
 from boxoffice_server.storage.subscriptions import (
     SqlAccountTokens,
     SqlGrants,
@@ -22,26 +21,26 @@ from boxoffice_server.storage.tasks import SqlTasks
 
 
 class SqlRepository:
-    """Implements ports.Repository over one connection, which is in a transaction."""
+    """Implements ports.Repository over the session of one transaction."""
 
-    def __init__(self, connection: Connection, log: SqlLog) -> None:
-        self.products = SqlProducts(connection)
-        self.orders = SqlOrders(connection)
-        self.payments = SqlPayments(connection)
-        self.customers = SqlCustomers(connection)
-        self.refunds = SqlRefunds(connection)
-        self.disputes = SqlDisputes(connection)
-        self.methods = SqlPaymentMethods(connection)
-        self.tasks = SqlTasks(connection)
-        self.notifications = SqlNotifications(connection)
-        self.operations = SqlOperations(connection)
-        self.subscription_products = SqlSubscriptionProducts(connection)
-        self.subscription_facts = SqlSubscriptionFacts(connection)
-        self.lineages = SqlLineages(connection)
-        self.links = SqlLinks(connection)
-        self.account_tokens = SqlAccountTokens(connection)
-        self.subscription_events = SqlSubscriptionEvents(connection)
-        self.entitlements = SqlEntitlements(connection)
-        self.grants = SqlGrants(connection)
-        self.duties = SqlDuties(connection)
+    def __init__(self, session: Session, log: SqlLog) -> None:
+        self.products = SqlProducts(session)
+        self.orders = SqlOrders(session)
+        self.payments = SqlPayments(session)
+        self.customers = SqlCustomers(session)
+        self.refunds = SqlRefunds(session)
+        self.disputes = SqlDisputes(session)
+        self.methods = SqlPaymentMethods(session)
+        self.tasks = SqlTasks(session)
+        self.notifications = SqlNotifications(session)
+        self.operations = SqlOperations(session)
+        self.subscription_products = SqlSubscriptionProducts(session)
+        self.subscription_facts = SqlSubscriptionFacts(session)
+        self.lineages = SqlLineages(session)
+        self.links = SqlLinks(session)
+        self.account_tokens = SqlAccountTokens(session)
+        self.subscription_events = SqlSubscriptionEvents(session)
+        self.entitlements = SqlEntitlements(session)
+        self.grants = SqlGrants(session)
+        self.duties = SqlDuties(session)
         self.log = log

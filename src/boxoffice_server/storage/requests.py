@@ -2,8 +2,9 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, bindparam, or_, select, text, update
 
 from boxoffice_server.domain.notification import Notification, NotificationState, Source
 from boxoffice_server.ports import NotificationFilter, Operation, OperationKey
@@ -13,7 +14,15 @@ from boxoffice_server.storage.codecs import (
     to_notification,
     to_operation,
 )
-from boxoffice_server.storage.rows import insert_if_absent, newest_first, one_row, update_row
+from boxoffice_server.storage.rows import (
+    Statement,
+    insert_if_absent,
+    insert_row,
+    newest_first,
+    one_row,
+    update_row,
+)
+from boxoffice_server.storage.session import Session
 from boxoffice_server.storage.tables import UNSETTLED, notifications, operations
 from boxoffice_server.storage.times import to_microseconds
 
@@ -24,26 +33,24 @@ _HOLD = text("SELECT pg_advisory_xact_lock(1, hashtext(:related_id))")
 class SqlNotifications:
     """Implements ports.NotificationRepository."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def insert(self, notification: Notification) -> bool:
         values = from_notification(notification)
-        return insert_if_absent(
-            self._connection, notifications, values, "source", "vendor_event_id"
-        )
+        return insert_if_absent(self._session, notifications, values, "source", "vendor_event_id")
 
     def get(self, notification_id: str, *, lock: bool = False) -> Notification | None:
-        row = one_row(self._connection, notifications, lock=lock, id=notification_id)
+        row = one_row(self._session, notifications, lock=lock, id=notification_id)
         return None if row is None else to_notification(row)
 
     def named(self, notification_ids: Collection[str]) -> list[Notification]:
         query = select(notifications).where(notifications.c.id.in_(sorted(notification_ids)))
-        return [to_notification(row) for row in self._connection.execute(query).mappings()]
+        return [to_notification(row) for row in self._session.connection.execute(query).mappings()]
 
     def by_vendor_event(self, source: Source, vendor_event_id: str) -> Notification | None:
         row = one_row(
-            self._connection,
+            self._session,
             notifications,
             source=source.value,
             vendor_event_id=vendor_event_id,
@@ -51,19 +58,19 @@ class SqlNotifications:
         return None if row is None else to_notification(row)
 
     def update(self, notification: Notification) -> None:
-        update_row(self._connection, notifications, from_notification(notification), "id")
+        update_row(self._session, notifications, from_notification(notification), "id")
 
     def about(self, resource_id: str) -> list[Notification]:
         query = select(notifications).where(notifications.c.resource_id == resource_id)
         query = query.order_by(notifications.c.id)
-        return [to_notification(row) for row in self._connection.execute(query).mappings()]
+        return [to_notification(row) for row in self._session.connection.execute(query).mappings()]
 
     def hold(self, *related_ids: str) -> None:
         # SQLite has a single writer, so there every transaction that writes holds all locks.
-        if self._connection.dialect.name == "postgresql":
+        if self._session.dialect == "postgresql":
             # One order for all, so that none waits in a circle.
             for related_id in sorted(related_ids):
-                self._connection.execute(_HOLD, {"related_id": related_id})
+                self._session.connection.execute(_HOLD, {"related_id": related_id})
 
     def release(self, *related_ids: str) -> bool:
         self.hold(*related_ids)
@@ -72,7 +79,7 @@ class SqlNotifications:
             notifications.c.related_id.in_(related_ids),
             notifications.c.state == NotificationState.UNRELATED.value,
         )
-        return self._connection.execute(query).rowcount > 0
+        return self._session.connection.execute(query).rowcount > 0
 
     def find(self, wanted: NotificationFilter, *, before_id: str, limit: int) -> list[Notification]:
         conditions: list[ColumnElement[bool]] = []
@@ -83,7 +90,7 @@ class SqlNotifications:
         if wanted.type:
             conditions.append(notifications.c.type == wanted.type)
         rows = newest_first(
-            self._connection,
+            self._session,
             select(notifications),
             key=notifications.c.id,
             before=before_id,
@@ -96,18 +103,19 @@ class SqlNotifications:
 class SqlOperations:
     """Implements ports.OperationRepository."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def insert(self, operation: Operation) -> bool:
         values = from_operation(operation)
-        return insert_if_absent(
-            self._connection, operations, values, "caller", "operation", "request_id"
-        )
+        return insert_if_absent(self._session, operations, values, *_KEY)
+
+    def record(self, operation: Operation) -> None:
+        insert_row(self._session, operations, from_operation(operation), *_KEY)
 
     def get(self, key: OperationKey, *, lock: bool = False) -> Operation | None:
         row = one_row(
-            self._connection,
+            self._session,
             operations,
             lock=lock,
             caller=key.caller,
@@ -119,11 +127,20 @@ class SqlOperations:
     def update(self, operation: Operation) -> None:
         changed = from_operation(operation)
         values = {name: changed[name] for name in _CHANGING}
-        update_row(self._connection, operations, values, "caller", "operation", "request_id")
+        update_row(self._session, operations, values, *_KEY)
+
+    def end(self, operation: Operation, *, if_tries: int | None = None) -> bool:
+        changed = from_operation(operation)
+        values = {name: changed[name] for name in _ENDING}
+        values |= {f"{name}_": changed[name] for name in _KEY}
+        if if_tries is not None:
+            values["if_tries"] = if_tries
+        statement = _end(self._session.dialect, counts_tries=if_tries is not None)
+        return statement.count(self._session, values) == 1
 
     def unsettled_on(self, resource_id: str) -> list[Operation]:
         query = select(operations).where(UNSETTLED, operations.c.resource_id == resource_id)
-        return [to_operation(row) for row in self._connection.execute(query).mappings()]
+        return [to_operation(row) for row in self._session.connection.execute(query).mappings()]
 
     def claim(self, *, owner: str, now: datetime, alone: bool, limit: int) -> list[Operation]:
         lease = operations.c.lease_time
@@ -134,11 +151,21 @@ class SqlOperations:
         query = select(operations).where(UNSETTLED, free)
         query = query.order_by(operations.c.create_time).limit(limit)
         query = query.with_for_update(skip_locked=True, key_share=True)
-        return [to_operation(row) for row in self._connection.execute(query).mappings()]
+        return [to_operation(row) for row in self._session.connection.execute(query).mappings()]
 
 
-# What may change of an operation, with its key.
-_CHANGING = (
-    *("caller", "operation", "request_id", "resource_id", "details", "answer", "failed", "settled"),
-    *("owner", "lease_time", "tries", "attempt", "key_spent"),
-)
+_KEY = ("caller", "operation", "request_id")
+# What an operation has learned when it ends, and what else may change of it before.
+_ENDING = ("resource_id", "details", "answer", "failed", "settled", "owner", "lease_time")
+_CHANGING = (*_KEY, *_ENDING, "tries", "attempt", "key_spent")
+
+
+@cache
+def _end(dialect: str, *, counts_tries: bool) -> Statement:
+    query = update(operations).where(
+        *(operations.c[name] == bindparam(f"{name}_") for name in _KEY),
+        operations.c.answer.is_(None),
+    )
+    if counts_tries:
+        query = query.where(operations.c.tries == bindparam("if_tries"))
+    return Statement(dialect, query.values({name: bindparam(name) for name in _ENDING}))

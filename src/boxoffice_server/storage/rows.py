@@ -1,7 +1,7 @@
 """The few things that several repositories do with rows.
 
-Statements that run often are written by SQLAlchemy once, and run on the driver's cursor: running
-them through SQLAlchemy takes twice as long as the driver does.
+Statements that run often are written by SQLAlchemy once, and run on the driver itself: running them
+through SQLAlchemy takes twice as long as the driver does.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import (
     Column,
     ColumnElement,
-    Connection,
     Dialect,
     Insert,
     RowMapping,
@@ -23,6 +22,8 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+
+from boxoffice_server.storage.session import Session, Write
 
 _KEY = "key_"
 
@@ -40,11 +41,16 @@ class Statement:
         *,
         written: Sequence[str] | None = None,
         answers: Sequence[ColumnElement[Any]] = (),
+        of: str = "",
     ) -> None:
-        """Write a statement; `written` are the columns that an INSERT gives values to."""
+        """Write a statement; `written` are the columns that an INSERT gives values to.
+
+        `of` is the one table that it reads, if it reads no other and locks nothing.
+        """
         dialect = _dialect(dialect_name)
         compiled = statement.compile(dialect=dialect, column_keys=written)
-        self._sql: str = compiled.string
+        self.sql: str = compiled.string
+        self._of = of
         self._parameters: tuple[str, ...] = tuple(compiled.positiontup)
         # What the statement itself gives a value, such as SQLite's OFFSET 0.
         given = compiled.params.items()
@@ -55,39 +61,36 @@ class Statement:
             name: read for name, read in zip(self._columns, readers, strict=True) if read
         }
 
-    def count(self, connection: Connection, values: Row) -> int:
+    def count(self, session: Session, values: Row) -> int:
         """Run it, and answer how many rows it has changed."""
-        cursor = self._run(connection, values)
-        return int(cursor.rowcount)
+        return session.count(self.sql, self.arguments(values))
 
-    def rows(self, connection: Connection, values: Row) -> Sequence[Row]:
+    def rows(self, session: Session, values: Row) -> Sequence[Row]:
         """Run it, and answer its rows."""
         found = [
             dict(zip(self._columns, row, strict=True))
-            for row in self._run(connection, values).fetchall()
+            for row in session.rows(self.sql, self.arguments(values), of=self._of)
         ]
         for name, read in self._readers.items():
             for row in found:
                 row[name] = read(row[name])
         return found
 
-    def tuples(self, connection: Connection, values: Row) -> Sequence[Sequence[Any]]:
+    def tuples(self, session: Session, values: Row) -> Sequence[Sequence[Any]]:
         """Run it, and answer its rows as the driver does, their values in the order of columns."""
-        found: Sequence[Sequence[Any]] = self._run(connection, values).fetchall()
-        return found
+        return session.rows(self.sql, self.arguments(values))
 
-    def row(self, connection: Connection, values: Row) -> Row | None:
+    def row(self, session: Session, values: Row) -> Row | None:
         """Run it, and answer its row, of which there may be one at most."""
-        found = self.rows(connection, values)
+        found = self.rows(session, values)
         if len(found) > 1:
             raise LookupError("there is more than one row with this key")
         return found[0] if found else None
 
-    def _run(self, connection: Connection, values: Row) -> Any:  # noqa: ANN401 -- any driver's cursor
-        cursor = connection.connection.cursor()
+    def arguments(self, values: Row) -> tuple[Any, ...]:
+        """Put values in the order in which the statement takes them."""
         known = {**self._given, **values} if self._given else values
-        cursor.execute(self._sql, tuple([known[name] for name in self._parameters]))
-        return cursor
+        return tuple([known[name] for name in self._parameters])
 
 
 @cache
@@ -107,9 +110,21 @@ def _reader(column: ColumnElement[Any], dialect: Dialect) -> Callable[[Any], Any
     return column.type.dialect_impl(dialect).result_processor(dialect, None)
 
 
-def insert_row(connection: Connection, table: Table, values: Row) -> None:
-    """Insert a row that must not be there yet."""
-    _insert(connection.dialect.name, table, tuple(values)).count(connection, values)
+def insert_row(session: Session, table: Table, values: Row, *key: str) -> None:
+    """Insert a row that must not be there yet. Its key is its id, unless another is named."""
+    statement = _insert(session.dialect, table, tuple(values))
+    session.write(
+        Write(
+            sql=statement.sql,
+            arguments=statement.arguments(values),
+            row=(table.name, *(values[name] for name in key or ("id",))),
+            tell=_written,
+        )
+    )
+
+
+def _written(_count: int) -> None:
+    """Nothing is to be said of a row that could be inserted."""
 
 
 @cache
@@ -117,15 +132,27 @@ def _insert(dialect: str, table: Table, written: tuple[str, ...]) -> Statement:
     return Statement(dialect, insert(table), written=written)
 
 
-def insert_if_absent(connection: Connection, table: Table, values: Row, *key: str) -> bool:
+def insert_if_absent(session: Session, table: Table, values: Row, *key: str) -> bool:
     """Insert a row, unless one with the same key is there; tell whether it was inserted.
 
     Without a key it is any of the table's keys: one that is not named here would be an error where
     another transaction is at the same row. Waits for a concurrent transaction that has inserted the
     same key but not ended.
     """
-    statement = _insert_if_absent(connection.dialect.name, table, tuple(values), key)
-    return statement.count(connection, values) == 1
+    return _insert_if_absent(session.dialect, table, tuple(values), key).count(session, values) == 1
+
+
+def keep_row(session: Session, table: Table, values: Row, *key: str) -> None:
+    """Insert a row, unless one with the same key is there."""
+    statement = _insert_if_absent(session.dialect, table, tuple(values), key)
+    session.write(
+        Write(
+            sql=statement.sql,
+            arguments=statement.arguments(values),
+            row=(table.name, *(values[name] for name in key)),
+            tell=_written,
+        )
+    )
 
 
 @cache
@@ -146,14 +173,26 @@ def insert_unless_there(dialect: str, table: Table, key: tuple[str, ...]) -> Ins
     return sqlite.insert(table).on_conflict_do_nothing(index_elements=key or None)
 
 
-def update_row(connection: Connection, table: Table, values: Row, *key: str) -> None:
+def update_row(session: Session, table: Table, values: Row, *key: str) -> None:
     """Update the one row that has these values in its key columns, or raise LookupError."""
     changed = tuple(name for name in values if name not in key)
     # A column can't be compared and set by one parameter, so those of the key have names apart.
     parameters = {name: values[name] for name in changed}
     parameters |= {_KEY + name: values[name] for name in key}
-    if _update(connection.dialect.name, table, key, changed).count(connection, parameters) != 1:
-        raise LookupError(f"no row of {table.name} has this {' and '.join(key)}")
+    statement = _update(session.dialect, table, key, changed)
+
+    def check(count: int) -> None:
+        if count != 1:
+            raise LookupError(f"no row of {table.name} has this {' and '.join(key)}")
+
+    session.write(
+        Write(
+            sql=statement.sql,
+            arguments=statement.arguments(parameters),
+            row=(table.name, *(values[name] for name in key)),
+            tell=check,
+        )
+    )
 
 
 @cache
@@ -165,12 +204,12 @@ def _update(
     return Statement(dialect, query)
 
 
-def one_row(connection: Connection, table: Table, *, lock: bool = False, **key: str) -> Row | None:
+def one_row(session: Session, table: Table, *, lock: bool = False, **key: str) -> Row | None:
     """Find one row by its key; locked to the end of the transaction if asked for.
 
     SQLite has a single writer, so there every transaction that writes holds all locks.
     """
-    return _select(connection.dialect.name, table, tuple(key), lock).row(connection, key)
+    return _select(session.dialect, table, tuple(key), lock).row(session, key)
 
 
 @cache
@@ -183,11 +222,11 @@ def _select(
     query = select(table).where(*(table.c[name] == bindparam(name) for name in key))
     if lock:
         query = query.with_for_update(key_share=True)
-    return Statement(dialect, query, answers=tuple(table.c))
+    return Statement(dialect, query, answers=tuple(table.c), of="" if lock else table.name)
 
 
 def latest_first(
-    connection: Connection,
+    session: Session,
     query: Select[Any],
     *,
     time: Column[int],
@@ -203,11 +242,11 @@ def latest_first(
         place = select(time).where(key == before).scalar_subquery()
         query = query.where(tuple_(time, key) < tuple_(place, before))
     query = query.order_by(time.desc(), key.desc()).limit(limit)
-    return connection.execute(query).mappings().all()
+    return session.connection.execute(query).mappings().all()
 
 
 def newest_first(
-    connection: Connection,
+    session: Session,
     query: Select[Any],
     *,
     key: Column[str],
@@ -219,4 +258,4 @@ def newest_first(
     if before:
         query = query.where(key < before)
     query = query.where(*wanted).order_by(key.desc()).limit(limit)
-    return connection.execute(query).mappings().all()
+    return session.connection.execute(query).mappings().all()

@@ -23,6 +23,9 @@ ALARM_BATCHES = 10
 
 # Any number, as long as nothing else in the database locks by it.
 _LOCK = 0x626F786F66666963
+# The lock is taken by a statement of its own, so that the next one sees all that was committed by
+# then; both of these are sent at once.
+_BEGIN = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({_LOCK})"
 
 # Whole transactions only, in the order of the last record of each, and within each in the order of
 # its records. Take two transactions that lock the same subject: the second has that lock, and then
@@ -56,19 +59,30 @@ WITH unnumbered AS MATERIALIZED (
     UPDATE log SET position = numbered.position, high_time = numbered.high_time
     FROM numbered WHERE log.append_id = numbered.append_id
     RETURNING log.position, log.high_time
+), line AS MATERIALIZED (
+    SELECT
+        count(*) AS numbered,
+        min(position) AS first,
+        max(position) AS last,
+        max(high_time) AS high_time
+    FROM placed
+), moved AS (
+    UPDATE log_meta SET head = line.last, high_time = line.high_time
+    FROM line WHERE log_meta.head = line.first - 1
+    RETURNING pg_notify('boxoffice_log', log_meta.head::text)
 )
 SELECT
     (SELECT count(*) FROM unnumbered) AS found,
     (SELECT head FROM log_meta) AS head,
     (SELECT coalesce(max(position), 0) FROM log) AS last_before,
-    count(*) AS numbered,
-    min(position) AS first,
-    max(position) AS last,
-    max(high_time) AS high_time
-FROM placed
+    (SELECT count(*) FROM moved) AS moved,
+    numbered,
+    first,
+    last
+FROM line
 """
 
-_ADVANCE = "UPDATE log_meta SET head = $1, high_time = $2 WHERE head = $3 RETURNING head"
+_IS_UNNUMBERED = "SELECT EXISTS (SELECT FROM log WHERE position IS NULL)"
 
 
 class NumberingBroken(Exception):  # noqa: N818 -- named for the state it tells of
@@ -85,22 +99,36 @@ class Batch:
 
 async def number_batch(connection: asyncpg.Connection, *, limit: int, sql: str = _NUMBER) -> Batch:
     """Number at most `limit` records, oldest first; fewer where a transaction reaches beyond."""
-    async with connection.transaction(isolation="read_committed"):
-        # A statement of its own, so that the next one sees all that was committed by then.
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        row = await connection.fetchrow(sql, limit)
-        if row is None:
-            raise NumberingBroken("the log has lost its row in log_meta")
-        if row["head"] != row["last_before"]:
-            raise NumberingBroken(f"head is {row['head']}, the last is {row['last_before']}")
-        if row["numbered"]:
-            if (row["first"], row["last"]) != (row["head"] + 1, row["head"] + row["numbered"]):
-                raise NumberingBroken(f"{row['first']} to {row['last']} after {row['head']}")
-            args = (row["last"], row["high_time"], row["head"])
-            if await connection.fetchval(_ADVANCE, *args) is None:
-                raise NumberingBroken("another process numbers without the lock")
-            await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, str(row["last"]))
-        return Batch(found=row["found"], numbered=row["numbered"])
+    try:
+        await connection.execute(_BEGIN)
+        batch = _checked(await connection.fetchrow(sql, limit))
+        await connection.execute("COMMIT")
+    except BaseException:
+        await _roll_back(connection)
+        raise
+    return batch
+
+
+async def _roll_back(connection: asyncpg.Connection) -> None:
+    """Roll back, or let the connection go where that can't be done: its server does it then."""
+    try:
+        await connection.execute("ROLLBACK")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+        connection.terminate()
+
+
+def _checked(row: asyncpg.Record | None) -> Batch:
+    """Raise NumberingBroken unless the records were given the very next numbers."""
+    if row is None:
+        raise NumberingBroken("the records can't be counted")
+    if row["head"] != row["last_before"]:
+        raise NumberingBroken(f"head is {row['head']}, the last is {row['last_before']}")
+    if row["numbered"]:
+        if (row["first"], row["last"]) != (row["head"] + 1, row["head"] + row["numbered"]):
+            raise NumberingBroken(f"{row['first']} to {row['last']} after {row['head']}")
+        if row["moved"] != 1:
+            raise NumberingBroken("another process numbers without the lock")
+    return Batch(found=row["found"], numbered=row["numbered"])
 
 
 class Sequencer:
@@ -124,9 +152,9 @@ class Sequencer:
     async def run(self, connection: asyncpg.Connection) -> None:
         """Number for ever. What the connection raises ends it; nothing is lost by that."""
         while True:
-            await set_within(self._nudged, POLL_SECONDS)
+            nudged = await set_within(self._nudged, POLL_SECONDS)
             self._nudged.clear()
-            if await connection.fetchval("SELECT EXISTS (SELECT FROM log WHERE position IS NULL)"):
+            if nudged or await connection.fetchval(_IS_UNNUMBERED):
                 await self._number_all(connection)
             self._waiting_since = None
             await asyncio.sleep(PAUSE_SECONDS)

@@ -16,12 +16,13 @@ import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 
-from boxoffice_server.ports import Repository
+from boxoffice_server.ports import KeyTakenError, Repository
 from boxoffice_server.storage.errors import StoreLocked, unavailable
 from boxoffice_server.storage.lane import Lane
 from boxoffice_server.storage.log import Encode, NumberedLog
 from boxoffice_server.storage.repository import SqlRepository
 from boxoffice_server.storage.schema import Work, check_schema
+from boxoffice_server.storage.session import CursorSession
 from boxoffice_server.storage.transactions import SqlStore
 
 T = TypeVar("T")
@@ -41,6 +42,8 @@ _UNAVAILABLE = frozenset(
         sqlite3.SQLITE_LOCKED,
     }
 )
+
+_OPERATION_KEY = "UNIQUE constraint failed: operations.caller"
 
 
 class SqliteStore(SqlStore):
@@ -93,15 +96,21 @@ class SqliteStore(SqlStore):
         result, _ = await self._in(self._reader, lambda: self._transact(self._reads, body))
         return result
 
+    async def _read_once(self, body: Callable[[Repository], T]) -> T:
+        return await self._read(body)
+
     def _transact(self, engine: Engine, body: Callable[[Repository], T]) -> tuple[T, bool]:
         with engine.begin() as connection:
-            log = NumberedLog(connection, self._encode)
-            return body(SqlRepository(connection, log)), log.appended
+            session = CursorSession(connection)
+            log = NumberedLog(session, self._encode)
+            return body(SqlRepository(session, log)), log.appended
 
     async def _in(self, lane: Lane, work: Callable[[], T]) -> T:
         try:
             return await lane.do(work)
         except (DBAPIError, sqlite3.Error) as error:
+            if _OPERATION_KEY in str(error):
+                raise KeyTakenError from error
             if not _is_unavailable(error):
                 raise
             self._log.exception("store.unavailable")

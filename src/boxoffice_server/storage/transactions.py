@@ -29,6 +29,9 @@ class SqlStore(ABC):
     async def read(self, body: Callable[[Repository], T]) -> T:
         return await self._run(lambda: self._read(body))
 
+    async def read_once(self, body: Callable[[Repository], T]) -> T:
+        return await self._run(lambda: self._read_once(body))
+
     @abstractmethod
     async def _write(self, body: Callable[[Repository], T]) -> T:
         """Run a transaction that changes things."""
@@ -36,6 +39,10 @@ class SqlStore(ABC):
     @abstractmethod
     async def _read(self, body: Callable[[Repository], T]) -> T:
         """Run a transaction that only reads."""
+
+    @abstractmethod
+    async def _read_once(self, body: Callable[[Repository], T]) -> T:
+        """Run a body that runs one statement."""
 
     async def _run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a transaction in a task of its own, which nobody cancels."""

@@ -9,7 +9,7 @@ from datetime import timedelta
 import structlog
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
-from boxoffice_server.domain.stream import LogFilter, LogRecord, check_position
+from boxoffice_server.domain.stream import LogFilter, LogRecord
 from boxoffice_server.ports import Repository, Store
 
 PAGE = 500
@@ -96,7 +96,9 @@ class Tail:
         after = self.head
         while True:
             try:
-                records, through = await self._store.read(checked_page(self.log_id, after, PAGE))
+                records, through = await self._store.read_once(
+                    checked_page(self.log_id, after, PAGE)
+                )
             except BoxofficeError as error:
                 if error.reason not in _LOG_IS_ANOTHER:
                     raise
@@ -144,8 +146,7 @@ def checked_page(
     """
 
     def body(repo: Repository) -> tuple[list[LogRecord], int]:
-        check_position(repo.log.bounds(), log_id, after)
-        return repo.log.read(after=after, limit=limit, wanted=wanted)
+        return repo.log.read(after=after, limit=limit, wanted=wanted, log_id=log_id)
 
     return body
 

@@ -15,6 +15,7 @@ from typing import TypeVar, assert_never, cast
 
 import stripe
 import structlog
+from stripe import StripeResponse
 
 from boxoffice_server.domain.errors import BoxofficeError
 from boxoffice_server.vendors.json_object import JsonObject, MalformedObjectError
@@ -62,7 +63,7 @@ class Call:
     name: str
     about: Mapping[str, str]
     writes: bool
-    send: Callable[[], Awaitable[stripe.StripeObject]]
+    send: Callable[[], Awaitable[stripe.StripeObject | StripeResponse]]
     answer_in: Callable[[stripe.StripeError], JsonObject | None] = _nothing
 
 
@@ -101,6 +102,7 @@ class StripeConnection:
             max_network_retries=0,
         )
         self.v1 = client.v1
+        self._client = client
         self._log = structlog.get_logger(part="stripe")
 
     async def close(self) -> None:
@@ -118,14 +120,24 @@ class StripeConnection:
         except TimeoutError:
             self._log.warning("stripe did not answer in time", call=call.name, **call.about)
             raise _undecided(call) from None
-        log = self._log.bind(call=call.name, vendor_request_id=answer.request_id, **call.about)
+        about = {"call": call.name, "vendor_request_id": answer.request_id, **call.about}
         try:
             told = read(answer.told)
         except MalformedObjectError as error:
-            log.exception("stripe's answer can't be read")
+            self._log.exception("stripe's answer can't be read", **about)
             raise _undecided(call) from error
-        log.info("stripe answered")
+        self._log.info("stripe answered", **about)
         return told
+
+    async def post(self, path: str, params: Mapping[str, object], *, key: str) -> StripeResponse:
+        """Post by the SDK's client, which leaves the answer as it came.
+
+        To make its own objects of an answer takes the SDK longer than to ask for it.
+        """
+        answer: StripeResponse = await self._client.raw_request_async(
+            "post", path, **params, idempotency_key=key
+        )
+        return answer
 
     async def pages(self, listing: Listing) -> AsyncGenerator[list[JsonObject]]:
         """Read a list to its end, page by page; each page is a call of its own."""
@@ -217,7 +229,10 @@ def page_after(params: P, after: str) -> P:
     return cast("P", page | {"starting_after": after} if after else page)
 
 
-def _whole(answer: stripe.StripeObject) -> _Answer:
+def _whole(answer: stripe.StripeObject | StripeResponse) -> _Answer:
+    if isinstance(answer, StripeResponse):
+        told = cast("Mapping[str, object]", answer.data)
+        return _Answer(told=JsonObject(told), request_id=answer.request_id)
     response = answer.last_response
     return _Answer(
         told=JsonObject(answer.to_dict(for_json=True)),

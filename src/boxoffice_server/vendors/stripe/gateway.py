@@ -72,8 +72,8 @@ class StripeGateway:
             name="create_intent",
             about={"payment_id": request.payment.id},
             writes=True,
-            send=lambda: self._stripe.v1.payment_intents.create_async(
-                params=_intent_params(request), options={"idempotency_key": request.key}
+            send=lambda: self._stripe.post(
+                "/v1/payment_intents", _intent_params(request), key=request.key
             ),
             answer_in=_declined_intent,
         )
