@@ -120,6 +120,47 @@ TRACES = (
         at=("0112 A=active_with_renewal/0201", "0116 A=refunded_for_issue/0110"),
     ),
     Trace(
+        id="asked after silence: the vendor has failed to renew, and gives grace",
+        told=(
+            f"0101 {BUY}",
+            "0201T02 STATUS of=w1 grace=0207 retry=1",
+            f"0203 {GRACE} s=0201T00:01 grace=0207",
+        ),
+        events=(
+            BOUGHT,
+            "0201T00:01 A grace_period_started exp=0207 arr=0201T02",
+            "0207 A billing_retry_started clk",
+            "0402 A expired_from_billing clk",
+        ),
+        at=("0201T01:30 A=in_billing_retry/0201", "0202 A=in_grace_period/0207"),
+    ),
+    Trace(
+        id="asked after silence: the vendor goes on trying, and then has given up",
+        told=(
+            f"0101 {BUY}",
+            "0201T02 STATUS of=w1 retry=1",
+            "0301 STATUS of=w1 retry=0 intent=2 auto=0",
+        ),
+        events=(
+            BOUGHT,
+            "0201 A billing_retry_started arr=0201T02",
+            "0301 A expired_from_billing",
+        ),
+        at=("0202 A=in_billing_retry/0201", "0302 A=expired_from_billing/0201"),
+    ),
+    Trace(
+        id="asked after silence: it was the user's choice",
+        told=(f"0101 {BUY}", "0201T02 STATUS of=w1 intent=1 auto=0"),
+        events=(BOUGHT, "0201 A expired_voluntarily arr=0201T02"),
+        at=("0201T01:30 A=in_billing_retry/0201", "0202 A=expired_voluntarily/0201"),
+    ),
+    Trace(
+        id="asked after silence: nothing is over that has an end to come",
+        told=(f"0101 {BUY}", "0120 STATUS of=w1", "0203 STATUS of=w1"),
+        events=(BOUGHT,),
+        at=("0204 A=in_billing_retry/0201",),
+    ),
+    Trace(
         id="a switch that was signed before the purchase it belongs to",
         told=(
             f"0101T00:00:05 {BUY} auto=0",

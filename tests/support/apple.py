@@ -98,7 +98,11 @@ _SETS: Mapping[str, Fields] = {
     "DID_FAIL_TO_RENEW/GRACE_PERIOD": {"isInBillingRetryPeriod": True},
     "DID_FAIL_TO_RENEW": {"isInBillingRetryPeriod": True},
     "GRACE_PERIOD_EXPIRED": {"isInBillingRetryPeriod": True},
-    "EXPIRED/VOLUNTARY": {"expirationIntent": 1, "autoRenewStatus": 0},
+    "EXPIRED/VOLUNTARY": {
+        "expirationIntent": 1,
+        "autoRenewStatus": 0,
+        "isInBillingRetryPeriod": False,
+    },
     "EXPIRED/BILLING_RETRY": {"expirationIntent": 2, "isInBillingRetryPeriod": False},
     "EXPIRED/PRICE_INCREASE": {"expirationIntent": 3},
     "EXPIRED/PRODUCT_NOT_FOR_SALE": {"expirationIntent": 4},

@@ -15,6 +15,7 @@ from boxoffice_server.domain.signals import (
     Rank,
     RenewalSet,
     RetryStarted,
+    Signal,
     Snapshot,
     SwitchAsked,
     Telling,
@@ -322,3 +323,54 @@ def test_a_loss_that_was_read_stands_where_it_happened() -> None:
     assert lost.order == Order(time=revoked, rank=Rank.LOSS, tie=fact.vendor_id)
     assert lost.status is EntitlementStatus.REFUNDED_FOR_ISSUE
     assert isinstance(snapshot, Snapshot)
+
+
+def _found(ri: Json) -> Signal:
+    """What is said of the end by a status that was read after it, with its place in between."""
+    signed = {"signedDate": ms(FEBRUARY_7)}
+    seen, found, snapshot = signals(read_fact(tx=signed, ri={**ri, **signed}))
+    assert isinstance(seen, PeriodSeen)
+    assert isinstance(snapshot, Snapshot)
+    return found
+
+
+def test_a_status_that_was_read_tells_of_grace_that_still_lasts() -> None:
+    """It began when the period ended; its notification may never have come."""
+    found = _found({"gracePeriodExpiresDate": ms(FEBRUARY_7 + DAY), "isInBillingRetryPeriod": True})
+    assert isinstance(found, GraceStarted)
+    assert (found.time, found.until) == (FEBRUARY_1, FEBRUARY_7 + DAY)
+
+
+@pytest.mark.parametrize(
+    ("grace", "time"), [(None, FEBRUARY_1), (ms(FEBRUARY_1 + DAY), FEBRUARY_1 + DAY)]
+)
+def test_a_status_that_was_read_tells_of_retries(grace: int | None, time: datetime) -> None:
+    """They began when the period ended, or grace."""
+    found = _found({"gracePeriodExpiresDate": grace, "isInBillingRetryPeriod": True})
+    assert isinstance(found, RetryStarted)
+    assert found.time == time
+
+
+@pytest.mark.parametrize(
+    ("intent", "status", "time"),
+    [
+        (1, EntitlementStatus.EXPIRED_VOLUNTARILY, FEBRUARY_1),
+        (2, EntitlementStatus.EXPIRED_FROM_BILLING, FEBRUARY_7),
+        (3, EntitlementStatus.FAILED_TO_CONFIRM_PRICE_CHANGE, FEBRUARY_1),
+    ],
+)
+def test_a_status_that_was_read_tells_how_it_ended(
+    intent: int, status: EntitlementStatus, time: datetime
+) -> None:
+    """When Apple gave up is not told: it was by then."""
+    found = _found({"expirationIntent": intent, "autoRenewStatus": 0})
+    assert isinstance(found, Expired)
+    assert (found.status, found.time) == (status, time)
+
+
+def test_a_status_that_was_read_in_time_tells_of_no_end() -> None:
+    """Nor does one of a period that was lost."""
+    assert len(signals(read_fact(ri={"expirationIntent": 1}))) == 2
+    lost = {"signedDate": ms(FEBRUARY_7), "revocationDate": ms(JANUARY_10)}
+    said = signals(read_fact(tx=lost, ri={"expirationIntent": 1}))
+    assert not any(isinstance(each, Expired) for each in said)

@@ -22,7 +22,6 @@ from boxoffice_server.domain.signals import (
     RenewalSet,
     RetryStarted,
     Signal,
-    Snapshot,
     SwitchAsked,
     Telling,
     TimeAdded,
@@ -30,6 +29,7 @@ from boxoffice_server.domain.signals import (
 from boxoffice_server.domain.subscription import EntitlementStatus
 from boxoffice_server.vendors.app_store.facts import Story, read_story
 from boxoffice_server.vendors.app_store.payload import FAMILY_REVOKE, Renewal, Transaction
+from boxoffice_server.vendors.app_store.snapshots import snapshot
 from boxoffice_server.vendors.app_store.table import Rule, rule_for
 
 # https://developer.apple.com/documentation/appstoreserverapi/expirationintent
@@ -42,8 +42,6 @@ _INTENTS: Final[Mapping[int, EntitlementStatus]] = {
 }
 # https://developer.apple.com/documentation/appstoreserverapi/revocationreason
 _FOR_ISSUE = 1
-# https://developer.apple.com/documentation/appstoreserverapi/priceincreasestatus
-_NOT_ANSWERED, _AGREED = 0, 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +66,11 @@ class _Told:
     def grace_until(self) -> datetime | None:
         """Until when a grace period lasts, or lasted."""
         return self.renewal.grace_until if self.renewal else None
+
+    @property
+    def over(self) -> datetime:
+        """When access ends: with the period, or with the grace that follows it."""
+        return max(self.expiry, self.grace_until or self.expiry)
 
     def common(self, rank: Rank, *, time: datetime, ordered: datetime | None = None) -> "_Common":
         """Fill what all signals have."""
@@ -95,13 +98,13 @@ def signals(fact: SubscriptionFact) -> list[Signal]:
             story, _Told(fact=fact, transaction=story.transaction, renewal=story.renewal)
         )
     if story.renewal is not None:
-        told.append(_snapshot(fact, story.transaction, story.renewal))
+        told.append(snapshot(fact, story.transaction, story.renewal))
     return told
 
 
 def _about(story: Story, told: _Told) -> list[Signal]:
     if told.fact.kind is not FactKind.NOTIFICATION:
-        return [_shown(told, Telling.DATED), *_loss_found(told)]
+        return [_shown(told, Telling.DATED), *_loss_found(told), *_end_found(told)]
     said = _SAYINGS[rule_for(story.type, story.subtype)](told)
     if any(isinstance(each, PeriodSeen) for each in said):
         return said
@@ -185,7 +188,7 @@ def _runs(told: _Told) -> bool:
 
     After that Apple closes a subscription that it could not renew, which is no choice of anyone's.
     """
-    return told.signed < max(told.expiry, told.grace_until or told.expiry)
+    return told.signed < max(_extended_until(told), told.over)
 
 
 def _renewal_set(told: _Told, *, enabled: bool, cause: Cause = Cause.PLAIN) -> RenewalSet:
@@ -198,12 +201,16 @@ def _price_asked(told: _Told) -> list[Signal]:
 
 
 def _grace(told: _Told) -> list[Signal]:
+    # A failure never ends what was paid for.
+    return _grace_from(told, max(told.signed, told.expiry))
+
+
+def _grace_from(told: _Told, time: datetime) -> list[Signal]:
     """Say that access goes on; without a date nobody knows for how long, and nothing is said."""
     until = told.grace_until
     if until is None:
         return []
-    # A failure never ends what was paid for.
-    common = told.common(Rank.FAILURE, time=max(told.signed, told.expiry))
+    common = told.common(Rank.FAILURE, time=time)
     return [GraceStarted(**common, period_key=told.transaction.period.key, until=until)]
 
 
@@ -224,8 +231,7 @@ def _expired_by_choice(told: _Told) -> list[Signal]:
     renewal = told.renewal
     if renewal is not None and renewal.is_in_retry:
         return _expired(told, EntitlementStatus.EXPIRED_VOLUNTARILY, told.signed)
-    end = max(told.expiry, told.grace_until or told.expiry)
-    return _expired(told, EntitlementStatus.EXPIRED_VOLUNTARILY, end)
+    return _expired(told, EntitlementStatus.EXPIRED_VOLUNTARILY, told.over)
 
 
 def _expired_by_billing(told: _Told) -> list[Signal]:
@@ -296,6 +302,23 @@ def _loss_found(told: _Told) -> list[Signal]:
     return _lost(told, _refund_status(told.transaction), ordered=min(told.signed, time))
 
 
+def _end_found(told: _Told) -> list[Signal]:
+    """Tell of a failure or an end whose notification may never have come."""
+    renewal = told.renewal
+    if renewal is None or told.signed < told.expiry or told.transaction.revocation_time is not None:
+        return []
+    if renewal.grace_until is not None and told.signed < renewal.grace_until:
+        return _grace_from(told, told.expiry)
+    if renewal.is_in_retry:
+        return _retry_from(told, told.grace_until or told.expiry)
+    if renewal.expiration_intent is None:
+        return []
+    status = _intended(renewal)
+    if status is EntitlementStatus.EXPIRED_FROM_BILLING:
+        return _expired_by_billing(told)
+    return _expired(told, status, told.over)
+
+
 def _refund_undone(told: _Told) -> list[Signal]:
     common = told.common(Rank.LOSS, time=told.signed)
     period = told.transaction.period
@@ -303,16 +326,21 @@ def _refund_undone(told: _Told) -> list[Signal]:
 
 
 def _extended(told: _Told) -> list[Signal]:
-    """Say how far the period was extended: the transaction itself may keep its old end."""
-    renewal_time = told.renewal.renewal_time if told.renewal else None
+    """Say how far the period was extended."""
     common = told.common(Rank.PERIOD, time=told.signed)
     return [
         TimeAdded(
             **common,
             period_key=told.transaction.period.key,
-            expire_time=max(told.expiry, renewal_time or told.expiry),
+            expire_time=_extended_until(told),
         )
     ]
+
+
+def _extended_until(told: _Told) -> datetime:
+    """Tell when a period ends: the transaction itself may keep its old end."""
+    renewal_time = told.renewal.renewal_time if told.renewal else None
+    return max(told.expiry, renewal_time or told.expiry)
 
 
 def _nothing(_told: _Told) -> list[Signal]:
@@ -345,33 +373,3 @@ _SAYINGS: Final[Mapping[Rule, Callable[[_Told], list[Signal]]]] = {
     Rule.EXTENDED: _extended,
     Rule.NOTHING: _nothing,
 }
-
-
-def _snapshot(
-    fact: SubscriptionFact, transaction: Transaction | None, renewal: Renewal
-) -> Snapshot:
-    price = renewal.price_increase
-    return Snapshot(
-        order=Order(time=fact.sign_time, rank=Rank.SNAPSHOT, tie=fact.vendor_id),
-        time=fact.sign_time,
-        fact_id=fact.id,
-        product=renewal.product or (transaction.period.product if transaction else ""),
-        period_key=transaction.period.key if transaction else "",
-        auto_renew=renewal.auto_renew,
-        pending_product=_pending(renewal),
-        price_pending=None if price is None else price == _NOT_ANSWERED,
-        price_agreed=None if price is None else price == _AGREED,
-        lost=None if transaction is None else transaction.revocation_time is not None,
-    )
-
-
-def _pending(renewal: Renewal) -> str | None:
-    """Tell which product is to follow; empty where it is the same one.
-
-    Of another one nothing is said while renewal is off: it may be switched on again.
-    """
-    if not renewal.next_product:
-        return None
-    if renewal.next_product == renewal.product:
-        return ""
-    return renewal.next_product if renewal.auto_renew else None
