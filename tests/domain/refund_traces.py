@@ -113,7 +113,7 @@ TRACES = (
             f"0101 {BUY}",
             "0112 REFUND of=w1 revoked=0112 reason=0",
             # The reversal is told at last; what showed it before is then not news any more.
-            "0122 CONSUMPTION_REQUEST of=w1 restored=t-w1",
+            "0122 CONSUMPTION_REQUEST of=w1 reversed=1",
             "0125 REFUND_REVERSED s=0120 of=w1",
         ),
         events=(BOUGHT, "0112 A refunded exp=0112", "0120 A renewed exp=0201 arr=0125"),
@@ -123,6 +123,36 @@ TRACES = (
             "0126 A=active_with_renewal/0201",
         ),
         superseded=("0122 A renewed exp=0201",),
+    ),
+    Trace(
+        id="the refund reversed is not heard of, but read: the purchase shows none",
+        told=(
+            f"0101 {BUY}",
+            "0112 REFUND of=w1 revoked=0112 reason=0",
+            "0122 READ s=0121 of=w1 reversed=1",
+        ),
+        events=(BOUGHT, "0112 A refunded exp=0112", "0121 A renewed exp=0201 arr=0122"),
+        at=("0115 A=refunded/0112", "0123 A=active_with_renewal/0201"),
+    ),
+    Trace(
+        id="refunded, reversed, and refunded again: each is told",
+        told=(
+            f"0101 {BUY}",
+            "0112 REFUND of=w1 revoked=0112 reason=0",
+            "0115 REFUND_REVERSED of=w1",
+            "0118 REFUND of=w1 revoked=0118 reason=0",
+        ),
+        events=(
+            BOUGHT,
+            "0112 A refunded exp=0112",
+            "0115 A renewed exp=0201",
+            "0118 A refunded exp=0118",
+        ),
+        at=(
+            "0113 A=refunded/0112",
+            "0116 A=active_with_renewal/0201",
+            "0119 A=refunded/0118",
+        ),
     ),
     Trace(
         id="refund and the switch that Apple makes with it, signed at once",

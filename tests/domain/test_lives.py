@@ -16,7 +16,7 @@ from boxoffice_server.domain.facts import SubscriptionFact
 from tests.support.apple import Told, facts
 from tests.support.lives import Life
 from tests.support.living import live
-from tests.support.telling import Outcome, outcome
+from tests.support.telling import Outcome, outcome, publish
 from tests.support.trace import Happened
 from tests.support.trace_run import as_told, check_legality
 
@@ -111,6 +111,25 @@ def _arrived(
         for fact, each in zip(facts(lines), lines, strict=True)
         if each not in read and each not in lost
     ]
+
+
+@some_lives
+@given(lives(), seeds)
+def test_what_is_true_in_the_end_was_published_once(life: Life, seed: int) -> None:
+    """Fact after fact, in any order, while the clock runs: the rest is marked superseded."""
+    chance = random.Random(seed)
+    time = max(each.signed for each in life.told)
+    shuffled = chance.sample(facts(life.told), len(life.told))
+    stages = []
+    for index in range(len(shuffled)):
+        stages.append((time, outcome(shuffled[: index + 1])))
+        time += timedelta(days=chance.randrange(30))
+    publication = publish(stages)
+    canonical = publication.last.canonical
+    assert canonical.keys() <= publication.told.keys()
+    for each in publication.superseded:
+        # Either the clock had been there first, or a snapshot had told of what was not yet heard.
+        assert each.by_clock or each.fact_ref == each.fact_id, each
 
 
 @some_lives

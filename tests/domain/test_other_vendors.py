@@ -10,6 +10,7 @@ from boxoffice_server.domain.signals import (
     ClockRules,
     Expired,
     GraceStarted,
+    Lost,
     Order,
     Period,
     PeriodSeen,
@@ -149,3 +150,54 @@ def test_only_a_vendor_that_says_so_gives_up_by_the_clock() -> None:
     band = now.at("A", when("20300101"))
     assert band is not None
     assert band.status is EntitlementStatus.IN_BILLING_RETRY
+
+
+BY_HAND = ClockRules(leeway=timedelta(), retry_limit=None, ends_by_itself=True)
+GRANTED = bought("g1", "0110", "0210", at="0101", base=Base.PROMOTION, first=True)
+
+
+def _revoked(day: str) -> Signal:
+    return Lost(
+        order=_order(when(day), Rank.LOSS, "revoked"),
+        time=when(day),
+        fact_id="fact-revoked",
+        product="A",
+        period_key="g1",
+        status=EntitlementStatus.REVOKED,
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "events", "at"),
+    [
+        (
+            [GRANTED],
+            ["0110 A started_with_promotion exp=0210", "0210 A expired_voluntarily clk"],
+            ["0109 A=none", "0209T23 A=using_promotion/0210", "0210 A=expired_voluntarily/0210"],
+        ),
+        (
+            [GRANTED, _revoked("0120")],
+            ["0110 A started_with_promotion exp=0210", "0120 A revoked"],
+            ["0119 A=using_promotion/0210", "0120 A=revoked/0120"],
+        ),
+        (
+            [GRANTED, _revoked("0105")],
+            ["0110 A started_with_promotion exp=0210", "0105 A revoked"],
+            ["0109 A=none", "0110 A=revoked/0110"],
+        ),
+    ],
+    ids=["to its end", "revoked", "revoked before it begins"],
+)
+def test_what_is_granted_by_hand_ends_by_itself(
+    said: Sequence[Signal], events: Sequence[str], at: Sequence[str]
+) -> None:
+    """Nobody is expected to say so, and there is no leeway."""
+    trace = Trace(id="", told=(), events=tuple(events), at=tuple(at))
+    for order in permutations(said):
+        now = outcome_of_signals(order, BY_HAND)
+        found = [str(as_told("o1", each)) for each in now.occurrences]
+        assert sorted(found) == sorted(str(happened(text)) for text in trace.events)
+        for asked in stands(trace):
+            assert standing(now, asked) == asked
+            band = now.at("A", asked.time)
+            assert band is None or band.access_until == band.expire_time

@@ -54,7 +54,8 @@ class Told:
 
     `type` is Apple's, with its subtype; or READ, STATUS or SUBMITTED for what was asked or handed
     in. `bought` begins a period, `of` names an older one. `sets` changes the renewal info from then
-    on, `tx` the period's transaction. `number` tells equal ones apart.
+    on, `tx` the period's transaction. `is_reversed`: a refund of the period had been reversed by
+    then. `number` tells equal ones apart.
     """
 
     type: str
@@ -65,6 +66,7 @@ class Told:
     of: str = ""
     sets: Fields = field(default_factory=dict)
     tx: Fields = field(default_factory=dict)
+    is_reversed: bool = False
     number: int = 0
 
     def __str__(self) -> str:
@@ -163,7 +165,7 @@ class _Desk:
         self._renewal |= {**_SETS.get(told.type, {}), **told.sets}
         of = self._periods[told.of or (bought.key if bought else self._current)]
         of |= told.tx
-        if told.type == "REFUND_REVERSED":
+        if told.is_reversed or told.type == "REFUND_REVERSED":
             for name in ("revocationDate", "revocationReason", "revocationType"):
                 of.pop(name, None)
         return of

@@ -90,6 +90,7 @@ class Life:
         self.is_reversed_late = False
         self.now = BEGIN
         self.count = 0
+        self.older: dict[str, list[str]] = {}
 
     def __repr__(self) -> str:
         return f"<a life, {self.count} periods>"
@@ -157,6 +158,8 @@ class Life:
         apple, suffix, _ = OFFERS[offer]
         bought = Bought(key=f"w{self.count}", product=name, start=start, end=end, offer=apple)
         before = None if first else self.it
+        if before is not None:
+            self.older.setdefault(before.name, []).append(before.key)
         changes = before is not None and before.name != name
         if before is not None and changes and not before.over and not before.refunded:
             self.happens("switched_product", time=start, new_product=name)
@@ -226,6 +229,17 @@ class Life:
         self.say(
             "REFUND", of=self.it.key, tx_revocationDate=ms(self.now), tx_revocationReason=reason
         )
+
+    def refund_older(self) -> None:
+        """A period of the same product from before is paid back, which is of no account any more.
+
+        Where there is none, the user asks for it and is refused.
+        """
+        older = self.older.get(self.it.name)
+        if older:
+            self.say("REFUND", of=older.pop(), tx_revocationDate=ms(self.now))
+        else:
+            self.say("REFUND_DECLINED", of=self.it.key)
 
     def reverse(self) -> None:
         """The refund is taken back while the period still runs."""

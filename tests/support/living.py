@@ -2,7 +2,18 @@
 
 from collections.abc import Callable
 
-from tests.support.lives import BEGIN, DAY, EARLY, LATE, LENGTHS, OFFERS, RETRIES, Choose, Life
+from tests.support.lives import (
+    BEGIN,
+    DAY,
+    EARLY,
+    HOUR,
+    LATE,
+    LENGTHS,
+    OFFERS,
+    RETRIES,
+    Choose,
+    Life,
+)
 
 Move = Callable[[Life], None]
 
@@ -26,7 +37,7 @@ def _moves(life: Life) -> list[Move]:
     if it.over:
         return [_buy_again]
     if it.retry:
-        return [_recover_late, _give_up, _give_up_late, _upgrade]
+        return [_recover_late, _give_up, _give_up_late, _upgrade, _buy_in_retry]
     if it.grace:
         return _in_grace(life)
     if it.paid_until - life.now < DAY:
@@ -45,13 +56,16 @@ def _at_end(life: Life) -> list[Move]:
         return [_expire]
     if it.price_asked:
         return [_refuse]
-    return [_renew_early, _renew_late, _fail]
+    moves: list[Move] = [_renew_early, _renew_late, _fail]
+    return [*moves, _toggle_early] if it.paid_until - life.now > HOUR else moves
 
 
 def _in_grace(life: Life) -> list[Move]:
     if not life.it.renews:
         return [_expire_in_grace]
-    moves: list[Move] = [_recover, _end_grace]
+    moves: list[Move] = [_end_grace]
+    if life.it.expires - life.now > HOUR:
+        moves.append(_recover)
     if life.it.expires - life.now > DAY:
         moves += [_toggle, _upgrade]
     return moves
@@ -109,12 +123,23 @@ def _refund(life: Life) -> None:
 
 
 def _refund_older(life: Life) -> None:
-    """Give back what was bought before: of no account, and Apple may say it at any time."""
     life.pass_time(life.it.paid_until)
-    if life.count > 1 and life.it.key != "w1":
-        life.say("REFUND_DECLINED", of="w1")
-    else:
-        life.say("CONSUMPTION_REQUEST", of=life.it.key)
+    life.refund_older()
+
+
+def _toggle_early(life: Life) -> None:
+    """Renew early, and toggle before the new period begins."""
+    end = life.it.paid_until
+    life.now = max(life.now + LATE, end - EARLY)
+    if life.it.follower:
+        _renew(life)
+        return
+    signed = life.now
+    _renew(life)
+    life.now = signed
+    life.pass_time(end)
+    life.switch_off()
+    life.now = end
 
 
 def _reverse(life: Life) -> None:
@@ -199,7 +224,8 @@ def _recover_late(life: Life) -> None:
 
 def _fail(life: Life) -> None:
     life.now = life.it.paid_until + LATE
-    life.fail((0, 6, 16)[life.choose(3)])
+    # A week's grace is never longer than six days.
+    life.fail((0, 6, 6 if life.it.name == "C" else 16)[life.choose(3)])
 
 
 def _end_grace(life: Life) -> None:
@@ -207,6 +233,13 @@ def _end_grace(life: Life) -> None:
     life.start_retry(life.it.expires)
     life.say("GRACE_PERIOD_EXPIRED")
     life.clockwork.append(life.told[-1])
+
+
+def _buy_in_retry(life: Life) -> None:
+    """Buy another product while Apple still tries to renew this one."""
+    life.now += DAY
+    offer = life.choose(len(OFFERS))
+    life.begin(_other(life), "SUBSCRIBED/RESUBSCRIBE", start=life.now, offer=offer, first=False)
 
 
 def _give_up(life: Life) -> None:

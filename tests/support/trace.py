@@ -125,7 +125,7 @@ _TX: Mapping[str, tuple[str, Callable[[str], object]]] = {
     "upgraded": ("isUpgraded", _flag),
     "restored": ("transactionId", str),
 }
-_OTHERS = {"s", "offer", "L", "of", "token", "n"}
+_OTHERS = {"s", "offer", "L", "of", "token", "n", "reversed"}
 
 
 def told(trace: Trace) -> list[Told]:
@@ -147,6 +147,7 @@ def _told(line: _Line) -> Told:
         of=named.get("of", ""),
         sets=_fields(named, _SETS),
         tx=_fields(named, _TX),
+        is_reversed="reversed" in named,
         number=int(named.get("n", 0)),
     )
 

@@ -299,7 +299,9 @@ def test_a_snapshot_tells_of_renewal_and_of_a_loss() -> None:
 def test_what_was_read_falls_into_its_place_and_tells_by_its_dates() -> None:
     """The vendor's history fills gaps where they were."""
     for kind in (FactKind.READ, FactKind.SUBMITTED):
-        (seen,) = signals(read_fact(kind=kind))
+        seen, snapshot = signals(read_fact(kind=kind))
+        assert isinstance(snapshot, Snapshot)
+        assert (snapshot.lost, snapshot.auto_renew) == (False, None)
         assert isinstance(seen, PeriodSeen)
         assert (seen.telling, seen.first) == (Telling.DATED, True)
         assert seen.order.time == JANUARY_1
@@ -309,7 +311,7 @@ def test_what_was_read_falls_into_its_place_and_tells_by_its_dates() -> None:
 def test_a_period_that_was_read_before_it_began_stands_where_it_was_signed() -> None:
     """Apple renews up to a day early."""
     later = {"purchaseDate": ms(FEBRUARY_1), "expiresDate": ms(FEBRUARY_7)}
-    (seen,) = signals(read_fact(tx=later))
+    seen, _ = signals(read_fact(tx=later))
     assert isinstance(seen, PeriodSeen)
     assert (seen.order.time, seen.first) == (JANUARY_10, False)
 

@@ -29,7 +29,7 @@ from boxoffice_server.domain.signals import (
 from boxoffice_server.domain.subscription import EntitlementStatus
 from boxoffice_server.vendors.app_store.facts import Story, read_story
 from boxoffice_server.vendors.app_store.payload import FAMILY_REVOKE, Renewal, Transaction
-from boxoffice_server.vendors.app_store.snapshots import snapshot
+from boxoffice_server.vendors.app_store.snapshots import period_snapshot, snapshot
 from boxoffice_server.vendors.app_store.table import Rule, rule_for
 
 # https://developer.apple.com/documentation/appstoreserverapi/expirationintent
@@ -99,6 +99,8 @@ def signals(fact: SubscriptionFact) -> list[Signal]:
         )
     if story.renewal is not None:
         told.append(snapshot(fact, story.transaction, story.renewal))
+    elif story.transaction is not None:
+        told.append(period_snapshot(fact, story.transaction))
     return told
 
 

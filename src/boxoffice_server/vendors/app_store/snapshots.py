@@ -25,6 +25,18 @@ def snapshot(fact: SubscriptionFact, transaction: Transaction | None, renewal: R
     )
 
 
+def period_snapshot(fact: SubscriptionFact, transaction: Transaction) -> Snapshot:
+    """Tell how a period stood when its transaction was signed alone: whether it was lost."""
+    return Snapshot(
+        order=Order(time=fact.sign_time, rank=Rank.SNAPSHOT, tie=fact.vendor_id),
+        time=fact.sign_time,
+        fact_id=fact.id,
+        product=transaction.period.product,
+        period_key=transaction.period.key,
+        lost=transaction.revocation_time is not None,
+    )
+
+
 def _pending(renewal: Renewal) -> str | None:
     """Tell which product is to follow; empty where it is the same one.
 
