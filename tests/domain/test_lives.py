@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
 from boxoffice_server.domain.facts import SubscriptionFact
-from boxoffice_server.domain.subscription import SubscriptionEventType
 from tests.support.apple import Told, facts
 from tests.support.lives import Life
 from tests.support.living import live
@@ -117,7 +116,7 @@ def _arrived(
 @some_lives
 @given(lives(), seeds)
 def test_what_is_true_in_the_end_was_published_once(life: Life, seed: int) -> None:
-    """Fact after fact, in any order, while the clock runs: the rest is marked superseded."""
+    """Fact after fact, in any order, while the clock runs: only the rest is superseded."""
     chance = random.Random(seed)
     time = max(each.signed for each in life.told)
     shuffled = chance.sample(facts(life.told), len(life.told))
@@ -126,13 +125,22 @@ def test_what_is_true_in_the_end_was_published_once(life: Life, seed: int) -> No
         stages.append((time, outcome(shuffled[: index + 1])))
         time += timedelta(days=chance.randrange(30))
     publication = publish(stages)
-    canonical = publication.last.canonical
-    assert canonical.keys() <= publication.told.keys()
-    for each in publication.superseded:
-        # The clock had been there first; or a snapshot, or the product that followed, had told of
-        # what was not yet heard.
-        follows = each.type is SubscriptionEventType.SWITCHED_PRODUCT
-        assert each.by_clock or follows or each.fact_ref == each.fact_id, each
+    assert publication.last.canonical.keys() <= publication.told.keys()
+
+
+@some_lives
+@given(lives())
+def test_nothing_is_superseded_where_facts_come_in_their_order(life: Life) -> None:
+    """What is published as it is signed, and as the clock runs, is true for ever."""
+    all_facts = facts(life.told)
+    stages = [
+        (each.signed, outcome(all_facts[: index + 1])) for index, each in enumerate(life.told)
+    ]
+    ordered = sorted(stages, key=lambda stage: stage[0])
+    assert [time for time, _ in stages] == [time for time, _ in ordered]
+    publication = publish(stages)
+    assert publication.superseded == []
+    assert publication.told.keys() == publication.last.canonical.keys()
 
 
 @some_lives

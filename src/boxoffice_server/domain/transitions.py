@@ -65,6 +65,11 @@ _STAYS: Mapping[SubscriptionEventType, AbstractSet[EntitlementStatus]] = {
     },
     SubscriptionEventType.BILLING_RETRY_STARTED: {EntitlementStatus.IN_BILLING_RETRY},
 }
+# What is not known has nothing to switch from, and a vendor gives no grace after it.
+_NEVER_FROM = {
+    SubscriptionEventType.GRACE_PERIOD_STARTED: EntitlementStatus.IN_BILLING_RETRY,
+    SubscriptionEventType.SWITCHED_PRODUCT: None,
+}
 
 
 def loss_prevails(terminal: EntitlementStatus | None, loss: EntitlementStatus) -> bool:
@@ -91,28 +96,19 @@ def verdict(status: EntitlementStatus | None, event: SubscriptionEventType) -> V
             | SubscriptionEventType.RENEWED_WITH_PROMOTION
         ):
             return Verdict.MOVES
+        case SubscriptionEventType.GRACE_PERIOD_STARTED | SubscriptionEventType.SWITCHED_PRODUCT:
+            return Verdict.ILLEGAL if status is _NEVER_FROM[event] else _unless(status, event)
         case (
             SubscriptionEventType.RENEWAL_DISABLED
             | SubscriptionEventType.RENEWAL_ENABLED
             | SubscriptionEventType.SWITCHING_PRODUCT
             | SubscriptionEventType.PRICE_CHANGE_CONFIRMATION_REQUESTED
             | SubscriptionEventType.BILLING_RETRY_STARTED
-        ):
-            return _unless(status, _STAYS[event])
-        case SubscriptionEventType.GRACE_PERIOD_STARTED:
-            if status is EntitlementStatus.IN_BILLING_RETRY:
-                return Verdict.ILLEGAL
-            return _unless(status, _STAYS[event])
-        case SubscriptionEventType.SWITCHED_PRODUCT:
-            if status is None:
-                return Verdict.ILLEGAL
-            return Verdict.STAYS if _is_lost(status) else Verdict.MOVES
-        case (
-            SubscriptionEventType.EXPIRED_VOLUNTARILY
+            | SubscriptionEventType.EXPIRED_VOLUNTARILY
             | SubscriptionEventType.EXPIRED_FROM_BILLING
             | SubscriptionEventType.FAILED_TO_CONFIRM_PRICE_CHANGE
         ):
-            return Verdict.STAYS if _is_lost(status) else Verdict.MOVES
+            return _unless(status, event)
         case (
             SubscriptionEventType.REVOKED
             | SubscriptionEventType.REFUNDED
@@ -124,8 +120,9 @@ def verdict(status: EntitlementStatus | None, event: SubscriptionEventType) -> V
             assert_never(event)
 
 
-def _unless(status: EntitlementStatus | None, stays: AbstractSet[EntitlementStatus]) -> Verdict:
-    return Verdict.STAYS if status in stays or _is_lost(status) else Verdict.MOVES
+def _unless(status: EntitlementStatus | None, event: SubscriptionEventType) -> Verdict:
+    stays = status in _STAYS.get(event, ()) or _is_lost(status)
+    return Verdict.STAYS if stays else Verdict.MOVES
 
 
 def _is_lost(status: EntitlementStatus | None) -> bool:
