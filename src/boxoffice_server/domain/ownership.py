@@ -264,6 +264,14 @@ def _close(bands: Sequence[Band]) -> tuple[Band, ...]:
         while closed and closed[-1].from_time >= band.from_time:
             closed.pop()
         if closed:
-            closed[-1] = replace(closed[-1], until_time=band.from_time)
+            closed[-1] = _until(closed[-1], band)
         closed.append(band)
     return tuple(closed)
+
+
+def _until(band: Band, following: Band) -> Band:
+    """End a band where the next begins, and access with it where that gives none."""
+    access_until = band.access_until
+    if not following.status.category.grants_access:
+        access_until = min(access_until, following.from_time)
+    return replace(band, until_time=following.from_time, access_until=access_until)
