@@ -133,7 +133,7 @@ def allowed_untold(before: Status | None) -> frozenset[Status]:
     if before is None:
         return frozenset(Status)
     if before in LOST:
-        return LOST | RUNNING
+        return LOST | RUNNING | {Status.IN_BILLING_RETRY}
     return BASES | {before, Status.IN_BILLING_RETRY}
 
 

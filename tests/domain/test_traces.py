@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -77,3 +78,20 @@ def test_every_step_is_a_legal_one(trace: Trace) -> None:
     for lineage in lineages(written):
         for count in range(1, len(written) + 1):
             check_legality(outcome(written[:count], lineage))
+
+
+@all_traces
+def test_whatever_is_lost_the_rest_makes_a_legal_story(trace: Trace) -> None:
+    """Of some of the facts alone, in any order: each moment has one status, reached by the table."""
+    chance = random.Random(13)
+    written = list({each.id: each for each in facts(told(trace))}.values())
+    for _ in range(15):
+        heard = chance.sample(written, chance.randint(1, len(written)))
+        for lineage in lineages(heard):
+            now = outcome(heard, lineage)
+            check_legality(now)
+            assert outcome(chance.sample(heard, len(heard)), lineage).holdings == now.holdings
+            for holding in now.holdings:
+                for band, following in pairwise(holding.bands):
+                    assert band.from_time < following.from_time == band.until_time
+                assert holding.bands[-1].until_time is None
