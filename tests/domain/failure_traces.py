@@ -200,6 +200,22 @@ TRACES = (
         superseded=("0201 A expired_voluntarily clk",),
     ),
     Trace(
+        id="switched on again unheard, then a failure: it had not ended by choice",
+        told=(
+            f"0101 {BUY}",
+            f"0110 {OFF}",
+            "0201T00:05 DID_FAIL_TO_RENEW auto=1",
+        ),
+        events=(
+            BOUGHT,
+            "0110 A renewal_disabled",
+            "0201T00:05 A billing_retry_started",
+            "0402 A expired_from_billing clk",
+        ),
+        at=("0201T00:01 A=expired_voluntarily/0201", "0202 A=in_billing_retry/0201"),
+        superseded=("0201 A expired_voluntarily clk",),
+    ),
+    Trace(
         id="switched on again unheard, given up by the vendor: no access in between",
         told=(
             f"0101 {BUY}",

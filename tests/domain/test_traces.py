@@ -82,7 +82,7 @@ def test_every_step_is_a_legal_one(trace: Trace) -> None:
 
 @all_traces
 def test_whatever_is_lost_the_rest_makes_a_legal_story(trace: Trace) -> None:
-    """Of some of the facts alone, in any order: each moment has one status, reached by the table."""
+    """Of some of the facts alone, in any order: each moment has one status, by the table."""
     chance = random.Random(13)
     written = list({each.id: each for each in facts(told(trace))}.values())
     for _ in range(15):
