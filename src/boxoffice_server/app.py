@@ -63,6 +63,8 @@ from boxoffice_server.vendors.stripe.methods import StripeMethods
 from boxoffice_server.vendors.stripe.notifications import StripeNotificationSource
 
 DEVELOPMENT_CALLER = "development"
+# Who has the duties of a service that is alone on its store.
+ALONE = "alone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,8 @@ class Application:
         settlement = Settlement(clock=clock, authentication_limit=settings.authentication_limit)
         customers = Customers(store=store, clock=clock, gateway=gateway)
         instance = str(uuid.uuid4())
+        # On a file there is never a second process: it takes over duties from one that was killed.
+        owner = ALONE if settings.is_embedded else instance
         self._operations = operations = Operations(
             store=store,
             clock=clock,
@@ -164,15 +168,18 @@ class Application:
             clock=clock,
             subscriptions=subscriptions,
             vendors=_subscription_vendors(app_store),
-            instance=instance,
+            owner=owner,
             look_every=timings.look_every,
         )
         self._catch_up = CatchUp(
             store=store,
             clock=clock,
             intake=intake,
-            vendors={Source.APP_STORE: app_store.client} if app_store else {},
-            instance=instance,
+            # Without a key Apple's history can't be read.
+            vendors={Source.APP_STORE: app_store.client}
+            if app_store and settings.app_store and settings.app_store.key
+            else {},
+            owner=owner,
         )
         writes = Writes(
             store=store, clock=clock, operations=operations, identify=development_caller

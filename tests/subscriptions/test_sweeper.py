@@ -48,7 +48,7 @@ def _sweeper(desk: Desk, apple: Apple | None = None, *, instance: str = "one") -
         clock=desk.clock,
         subscriptions=desk.subscriptions,
         vendors={SubscriptionSource.APP_STORE: apple or Apple()},
-        instance=instance,
+        owner=instance,
     )
 
 

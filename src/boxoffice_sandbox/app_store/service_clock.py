@@ -18,7 +18,8 @@ class ServiceClock:
         """Take whom to tell, and the offset that it has not heard yet."""
         self._shop = shop
         self._offset = offset_seconds
-        self._told = False
+        # Where the service was that has heard it; empty: nobody has.
+        self._told = ""
 
     @property
     def matters(self) -> bool:
@@ -28,17 +29,17 @@ class ServiceClock:
     @property
     def is_away(self) -> bool:
         """Whether nobody has answered yet since there was something to tell."""
-        return not self._told
+        return self._told != self._shop.settings.service_url
 
     async def tell(self, session: aiohttp.ClientSession, offset_seconds: int) -> str | None:
         """Tell a new offset; return what went wrong, if anything."""
-        self._offset, self._told = offset_seconds, False
+        self._offset, self._told = offset_seconds, ""
         return await self.catch_up(session)
 
     async def catch_up(self, session: aiohttp.ClientSession) -> str | None:
         """Tell the offset unless the service has it; return what went wrong, if anything."""
         settings = self._shop.settings
-        if self._told or not settings.service_url:
+        if not settings.service_url or not self.is_away:
             return None
         url = f"{settings.service_url.rstrip('/')}/sandbox/clock"
         try:
@@ -53,5 +54,5 @@ class ServiceClock:
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             return f"{url} was not told the time: {type(error).__name__}"
         # A service that said no would say so again.
-        self._told = True
+        self._told = settings.service_url
         return None if status in _OK else f"{url} did not take the time: {status}"

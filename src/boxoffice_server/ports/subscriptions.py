@@ -296,6 +296,10 @@ class DutyRepository(Protocol):
         """Take a duty, or keep it, for so long from now. False: another one has it."""
         ...
 
+    def leave(self, name: str, owner: str) -> None:
+        """Let whoever asks next have the duty; changes nothing where another owner has it."""
+        ...
+
     def done(self, name: str) -> datetime | None:
         """Tell how far the duty has come; None: it was never done."""
         ...

@@ -26,6 +26,10 @@ class SqlDuties:
         taken = self._session.connection.execute(query.values(owner=owner, lease_time=until))
         return taken.rowcount == 1
 
+    def leave(self, name: str, owner: str) -> None:
+        query = update(duties).where(duties.c.name == name, duties.c.owner == owner)
+        self._connection.execute(query.values(lease_time=0))
+
     def done(self, name: str) -> datetime | None:
         query = select(duties.c.done_time).where(duties.c.name == name)
         return from_microseconds_or_none(

@@ -30,7 +30,11 @@ SET_ASIDE = timedelta(hours=1)
 
 
 class Sweeper:
-    """Looks every second, and at once when it is stirred."""
+    """Looks every second, and at once when it is stirred.
+
+    `owner` is who has the duty: processes that can't run beside each other share a name, so that
+    none waits for one that has died.
+    """
 
     def __init__(
         self,
@@ -39,16 +43,16 @@ class Sweeper:
         clock: Clock,
         subscriptions: Subscriptions,
         vendors: Mapping[SubscriptionSource, SubscriptionVendor],
-        instance: str,
+        owner: str,
         look_every: timedelta = LOOK_EVERY,
     ) -> None:
         self._store = store
         self._clock = clock
         self._subscriptions = subscriptions
         self._vendors = vendors
-        self._instance = instance
+        self._owner = owner
         self._look_every = look_every.total_seconds()
-        self._stirred = asyncio.Event()
+        self._stirred = {"sweep": asyncio.Event(), "ask": asyncio.Event()}
         self._log = structlog.get_logger(part="sweeper")
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -60,27 +64,34 @@ class Sweeper:
         ]
 
     async def stop(self) -> None:
-        """End; a transaction that runs is finished by the store."""
+        """End, and let another replica sweep at once; the store finishes what runs."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self._store.write(lambda repo: repo.duties.leave(SWEEP, self._owner))
+        except BoxofficeError as error:
+            self._log.info("the duty ends with its lease", reason=error.reason)
 
     def stir(self) -> None:
         """Look at once: business time has moved."""
-        self._stirred.set()
+        for each in self._stirred.values():
+            each.set()
 
     async def _repeat(self, what: str, work: Callable[[], Awaitable[int]]) -> None:
+        stirred = self._stirred[what]
         while True:
+            # Whoever stirs while it works has it look once more: it may have read the time before.
+            stirred.clear()
             try:
                 await work()
             except Exception as error:  # noqa: BLE001 -- told in the log, and tried again
                 self._log.error("the sweeper failed", what=what, exc_info=error)
             try:
                 async with asyncio.timeout(self._look_every):
-                    await self._stirred.wait()
+                    await stirred.wait()
             except TimeoutError:
                 continue
-            self._stirred.clear()
 
     async def sweep(self) -> int:
         """Make events of what the clock has changed; answers how many lineages it looked at."""
@@ -152,7 +163,7 @@ class Sweeper:
     async def _is_mine(self) -> bool:
         now = self._clock.real_now()
         return await self._store.write(
-            lambda repo: repo.duties.take(SWEEP, self._instance, now=now, lease=LEASE)
+            lambda repo: repo.duties.take(SWEEP, self._owner, now=now, lease=LEASE)
         )
 
 

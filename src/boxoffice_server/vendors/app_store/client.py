@@ -28,7 +28,7 @@ from boxoffice_server.vendors.app_store.facts import Signed, transaction_fact
 from boxoffice_server.vendors.app_store.notifications import AppStoreNotificationSource
 from boxoffice_server.vendors.app_store.online import in_thread
 from boxoffice_server.vendors.app_store.payload import ENVIRONMENTS
-from boxoffice_server.vendors.app_store.recipients import Recipient, body_of
+from boxoffice_server.vendors.app_store.recipients import PRODUCTION, Recipient, body_of
 from boxoffice_server.vendors.app_store.verification import AppStoreVerification
 from boxoffice_server.vendors.json_object import JsonObject, MalformedObjectError
 
@@ -36,6 +36,13 @@ if TYPE_CHECKING:
     from boxoffice_server.vendors.app_store.connection import Connection
 
 T = TypeVar("T")
+
+# How long Apple keeps notifications, less the time for which its clock may be ahead of ours: a time
+# before that is refused
+# (https://developer.apple.com/documentation/appstoreserverapi/get-notification-history).
+_KEPT: Final = {PRODUCTION: timedelta(days=180)}
+_KEPT_IN_SANDBOX: Final = timedelta(days=30)
+_AHEAD: Final = timedelta(hours=1)
 
 # Far below what Apple allows in an hour, and enough for whoever waits.
 _AT_ONCE: Final = 8
@@ -122,15 +129,20 @@ class AppStoreClient:
         """Read the notifications of all our apps that were sent between two times, page by page.
 
         They are as they were when they were sent. Apple keeps 180 days of Production, and 30 of
-        the sandbox. With `only_failures`, those alone that did not reach us.
+        the sandbox: what is older can't be read any more. With `only_failures`, those alone that
+        did not reach us.
         """
         for who in self._verification.recipients.all:
+            kept_since = now - _KEPT.get(who.environment, _KEPT_IN_SANDBOX) + _AHEAD
+            if until <= kept_since:
+                continue
+            begin = max(since, kept_since)
             after: str | None = None
             while True:
                 page = await self._ask(
                     who,
                     "notifications",
-                    _notification_page(since, until, only_failures=only_failures, after=after),
+                    _notification_page(begin, until, only_failures=only_failures, after=after),
                 )
                 yield [await self._notification(signed, now) for signed in page.signed]
                 after = page.after
