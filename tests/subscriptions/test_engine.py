@@ -207,3 +207,40 @@ async def test_every_change_is_told_in_the_log(desk: Desk) -> None:
         (RecordKind.SUBSCRIPTION_EVENT, "renewal_disabled"),
         (RecordKind.ENTITLEMENT, "active_without_renewal"),
     ]
+
+
+async def test_events_of_one_moment_come_in_the_order_in_which_they_make_sense(desk: Desk) -> None:
+    """An end goes before what began instead, and a period before what is different about it."""
+    token = {"appAccountToken": TOKEN}
+    better = {
+        **token,
+        "productId": OTHER_PRODUCT,
+        "webOrderLineItemId": "w2",
+        "transactionId": "t2",
+        "purchaseDate": ms(JANUARY_10),
+    }
+    upgraded = told_fact("DID_CHANGE_RENEWAL_PREF", "UPGRADE", tx=better, signed=JANUARY_10)
+    given_back = {**better, "revocationDate": ms(JANUARY_10 + DAY), "revocationReason": 0}
+    refunded = told_fact("REFUND", tx=given_back, signed=JANUARY_10 + DAY)
+    back = told_fact(
+        "REFUND_REVERSED",
+        tx=better,
+        ri={"autoRenewStatus": 0, "productId": OTHER_PRODUCT},
+        signed=JANUARY_10 + 2 * DAY,
+    )
+    await desk.sell(sold_product())
+    await desk.sell(OTHER)
+    await desk.hear(BOUGHT, at=JANUARY_1)
+    for number, fact in enumerate((upgraded, refunded, back)):
+        named = replace(fact, vendor_id=f"later-{number}")
+        await desk.hear(named, at=fact.sign_time)
+    log = await records(desk.store, 11)
+    told = [each.status for each in log if each.kind is RecordKind.SUBSCRIPTION_EVENT]
+    assert told == [
+        "started",
+        "switched_product",
+        "renewed",
+        "refunded",
+        "renewed",
+        "renewal_disabled",
+    ]

@@ -133,6 +133,46 @@ class SubscriptionEventType(StrEnum):
         """Tell the type under which the event is published to others."""
         return f"payments.subscriptions.{self.value}"
 
+    @property
+    def turn(self) -> int:
+        """Tell which of several events of one moment comes first.
+
+        What a product ended for is followed by what began instead, and a new period by what is
+        different about it: whoever applies events one by one ends up right.
+        """
+        kind = SubscriptionEventType
+        match self:
+            case kind.SWITCHED_PRODUCT:
+                return 0
+            case (
+                kind.STARTED
+                | kind.STARTED_WITH_FREE_TRIAL
+                | kind.STARTED_WITH_INTRODUCTORY_PRICING
+                | kind.STARTED_WITH_PROMOTION
+                | kind.RENEWED
+                | kind.RENEWED_WITH_FREE_TRIAL
+                | kind.RENEWED_WITH_INTRODUCTORY_PRICING
+                | kind.RENEWED_WITH_PROMOTION
+            ):
+                return 1
+            case (
+                kind.RENEWAL_DISABLED
+                | kind.RENEWAL_ENABLED
+                | kind.SWITCHING_PRODUCT
+                | kind.PRICE_CHANGE_CONFIRMATION_REQUESTED
+            ):
+                return 2
+            case kind.GRACE_PERIOD_STARTED | kind.BILLING_RETRY_STARTED:
+                return 3
+            case (
+                kind.EXPIRED_VOLUNTARILY
+                | kind.EXPIRED_FROM_BILLING
+                | kind.FAILED_TO_CONFIRM_PRICE_CHANGE
+            ):
+                return 4
+            case kind.REVOKED | kind.REFUNDED | kind.REFUNDED_FOR_ISSUE:
+                return 5
+
 
 class Base(StrEnum):
     """How a period of a subscription was bought."""

@@ -20,6 +20,7 @@ from boxoffice_server.domain.subscription import (
     Entitlement,
     EntitlementChange,
     LineageKey,
+    SubscriptionEvent,
     SubscriptionProduct,
     SubscriptionSource,
 )
@@ -106,7 +107,7 @@ class Subscriptions:
             event.id: event for share in picture.shares for event in picture.events(share, now)
         }
         published = superseded = 0
-        for event in sorted(canonical.values(), key=lambda each: (each.event_time, each.id)):
+        for event in sorted(canonical.values(), key=_moment):
             known = stored.get(event.id)
             if known is None:
                 repo.subscription_events.insert_if_absent(event)
@@ -157,6 +158,10 @@ class Subscriptions:
                     status=illegal.status,
                     event=illegal.type,
                 )
+
+
+def _moment(event: SubscriptionEvent) -> tuple[datetime, int, str]:
+    return (event.event_time, event.type.turn, event.id)
 
 
 def _told(entitlement: Entitlement) -> tuple[Band, str, str, int | None]:

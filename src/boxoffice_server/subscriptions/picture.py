@@ -175,8 +175,8 @@ class Pictures:
         )
 
 
-def _moment(what: Occurrence) -> tuple[datetime, datetime, str, str]:
-    return (what.event_time, what.effective_time, what.type.value, what.fact_ref)
+def _moment(what: Occurrence) -> tuple[datetime, datetime, int, str]:
+    return (what.event_time, what.effective_time, what.type.turn, what.fact_ref)
 
 
 def _registered(
