@@ -220,6 +220,16 @@ async def test_all_notifications_are_read_unless_failures_alone_are_asked_for(de
     assert desk.apple.asked[0].body == {"startDate": ms(JANUARY_1), "endDate": ms(NOW)}
 
 
+async def test_no_time_is_asked_for_before_what_apple_keeps(desk: Desk) -> None:
+    """It would be refused; and where all of it is before, there is nothing to ask for."""
+    desk.apple.tell("/v1/notifications/history", {"hasMore": False, "notificationHistory": []})
+    since, until = NOW - timedelta(days=40), NOW - timedelta(days=35)
+    assert [page async for page in desk.client.notifications(since, NOW, now=NOW)] == [[]]
+    assert [page async for page in desk.client.notifications(since, until, now=NOW)] == []
+    (asked,) = desk.apple.asked
+    assert ms(NOW - timedelta(days=30)) < asked.body["startDate"] < ms(NOW - timedelta(days=29))
+
+
 async def test_a_test_notification_is_asked_for(desk: Desk) -> None:
     """Apple answers with the token under which it tells what became of it."""
     desk.apple.tell("/v1/notifications/test", {"testNotificationToken": "token"})
