@@ -11,6 +11,7 @@ from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
 from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
 from boxoffice.webhooks.v1.webhooks_pb2_grpc import WebhooksServiceStub
 from boxoffice_server.app import Timings
+from tests.support.app_store import AppStore, running_app_store
 from tests.support.desk import Desk
 from tests.support.postgres import PostgresServer
 from tests.support.service import (
@@ -27,6 +28,24 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """The vendor sandbox that all modules share, each with an account of its own."""
     with running_sandbox(tmp_path_factory.mktemp("sandbox")) as sandbox:
         yield sandbox
+
+
+@pytest.fixture(scope="module")
+def app_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppStore]:
+    """The App Store of a sandbox of the module's own, for its clock is everyone's.
+
+    A module that has one overrides `sandbox` and `variables` to be this one's.
+    """
+    with running_app_store(tmp_path_factory.mktemp("app-store")) as app_store:
+        yield app_store
+
+
+@pytest.fixture(scope="module")
+def apple(app_store: AppStore, service: ServiceThread, account: Account) -> Iterator[AppStore]:
+    """The same while it tells the service of everything."""
+    app_store.point(service.http_url, key=account.key)
+    yield app_store
+    app_store.settings(service_url="", mode="normal")
 
 
 @pytest.fixture(scope="module")

@@ -261,11 +261,12 @@ def wait_until(holds: Callable[[], bool], fault: str, *, seconds: float = WAIT_S
 
 
 @contextmanager
-def running_sandbox(folder: Path) -> Iterator[Sandbox]:
+def running_sandbox(folder: Path, *options: str | Path) -> Iterator[Sandbox]:
     """Run a sandbox on a free port until the end of the block."""
     command = (
         *(sys.executable, "-m", "boxoffice_sandbox", "serve"),
         *("--address", "127.0.0.1:0", "--database", folder / "sandbox.db"),
+        *options,
     )
     with Process(command) as process:
         ready = process.wait_for(r"^sandbox (\S+) READY$")

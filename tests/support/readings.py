@@ -1,0 +1,55 @@
+"""What a service tells of a user's subscriptions, in short words."""
+
+from boxoffice.entitlements.v1 import entitlements_pb2 as pb
+from boxoffice.entitlements.v1 import subscriptions_pb2
+from boxoffice.entitlements.v1.entitlements_pb2_grpc import EntitlementsServiceStub
+from boxoffice.webhooks.v1 import webhooks_pb2
+from boxoffice.webhooks.v1.webhooks_pb2_grpc import WebhooksServiceStub
+
+MOST = 500
+
+
+def held(stub: EntitlementsServiceStub, user_id: str) -> list[subscriptions_pb2.Entitlement]:
+    """All entitlements of a user, newest first."""
+    request = pb.ListEntitlementsRequest(user_id=user_id, page_size=MOST)
+    return list(stub.ListEntitlements(request).entitlements)
+
+
+def statuses(stub: EntitlementsServiceStub, user_id: str) -> dict[str, str]:
+    """How each of a user's products stands, by the vendor's name of it."""
+    return {each.vendor_product_id: status_name(each) for each in held(stub, user_id)}
+
+
+def status_name(entitlement: subscriptions_pb2.Entitlement) -> str:
+    """Name a status as people do."""
+    name = subscriptions_pb2.EntitlementStatus.Name(entitlement.status)
+    return name.removeprefix("ENTITLEMENT_STATUS_").lower()
+
+
+def events(
+    stub: EntitlementsServiceStub, user_id: str, *, superseded: bool = False
+) -> list[subscriptions_pb2.SubscriptionEvent]:
+    """The canonical events of a user, newest first; with `superseded`, the others too."""
+    request = pb.ListSubscriptionEventsRequest(
+        user_id=user_id, include_superseded=superseded, page_size=MOST
+    )
+    return list(stub.ListSubscriptionEvents(request).events)
+
+
+def event_names(stub: EntitlementsServiceStub, user_id: str) -> list[str]:
+    """The types of a user's canonical events, by their time."""
+    found = sorted(events(stub, user_id), key=lambda each: each.event_time.ToNanoseconds())
+    return [each.published_type.removeprefix("payments.subscriptions.") for each in found]
+
+
+def notification_states(stub: WebhooksServiceStub) -> dict[str, str]:
+    """What became of every notification of the App Store's, by its UUID."""
+    request = webhooks_pb2.ListNotificationsRequest(
+        source=webhooks_pb2.NOTIFICATION_SOURCE_APP_STORE, page_size=MOST
+    )
+    return {
+        each.vendor_event_id: webhooks_pb2.NotificationState.Name(each.state)
+        .removeprefix("NOTIFICATION_STATE_")
+        .lower()
+        for each in stub.ListNotifications(request).notifications
+    }
