@@ -73,14 +73,12 @@ async def test_event_can_be_superseded_and_stand_again(store: Store) -> None:
     def body(repo: Repository) -> None:
         for each in (*events, other):
             repo.subscription_events.insert_if_absent(each)
-        repo.subscription_events.set_superseded("evt_000002", superseded=True)
+        repo.subscription_events.update(replace(events[0], superseded=True))
 
     await store.write(body)
     found = await store.read(lambda repo: repo.subscription_events.of_lineage(a_key().id))
     assert found == [events[1], replace(events[0], superseded=True)]
-    await store.write(
-        lambda repo: repo.subscription_events.set_superseded("evt_000002", superseded=False)
-    )
+    await store.write(lambda repo: repo.subscription_events.update(events[0]))
     assert await store.read(lambda repo: repo.subscription_events.get("evt_000002")) == events[0]
 
 

@@ -77,12 +77,23 @@ async def test_events_that_are_marked_wrongly_are_found_and_mended(desk: Desk) -
     await _story(desk)
     event = (await desk.events())[0]
     await desk.store.write(
-        lambda repo: repo.subscription_events.set_superseded(event.id, superseded=True)
+        lambda repo: repo.subscription_events.update(replace(event, superseded=True))
     )
     (difference,) = await _rebuild(desk, swap=True)
     assert difference.what == f"{event.id} is marked otherwise"
     assert await _rebuild(desk) == []
     assert not (await desk.events())[0].superseded
+
+
+async def test_an_event_whose_values_were_changed_is_found_and_mended(desk: Desk) -> None:
+    """It says again what its fact says."""
+    await _story(desk)
+    event = (await desk.events())[0]
+    wrong = replace(event, promotion_reference="spring")
+    await desk.store.write(lambda repo: repo.subscription_events.update(wrong))
+    (difference,) = await _rebuild(desk, swap=True)
+    assert difference.what == f"{event.id} is kept otherwise"
+    assert (await desk.events())[0] == event
 
 
 async def test_what_follows_from_no_fact_is_found_and_removed(desk: Desk) -> None:

@@ -66,7 +66,7 @@ async def test_an_expiry_that_nobody_told_of_is_published_once(desk: Desk) -> No
 
 
 async def test_the_vendors_late_word_changes_nothing(desk: Desk) -> None:
-    """It tells the same event, which has the same id."""
+    """It tells the same event, which has the same id; from then on it is the vendor's."""
     await desk.sell(sold_product())
     await desk.hear(BOUGHT, at=JANUARY_1)
     await desk.hear(OFF, at=JANUARY_10)
@@ -83,8 +83,10 @@ async def test_the_vendors_late_word_changes_nothing(desk: Desk) -> None:
         ),
         vendor_id="expired",
     )
+    assert (await desk.events())[-1].fact_id == ""
     await desk.hear(late, at=FEBRUARY_1 + 2 * HOUR)
     assert [each.id for each in await desk.events()] == before
+    assert (await desk.events())[-1].fact_id == late.id
 
 
 async def test_one_replica_sweeps_at_a_time(desk: Desk) -> None:

@@ -28,7 +28,7 @@ class SqlDuties:
 
     def leave(self, name: str, owner: str) -> None:
         query = update(duties).where(duties.c.name == name, duties.c.owner == owner)
-        self._connection.execute(query.values(lease_time=0))
+        self._session.connection.execute(query.values(lease_time=0))
 
     def done(self, name: str) -> datetime | None:
         query = select(duties.c.done_time).where(duties.c.name == name)

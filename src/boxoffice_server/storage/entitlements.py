@@ -60,9 +60,8 @@ class SqlSubscriptionEvents:
         ).mappings()
         return [to_subscription_event(row) for row in rows]
 
-    def set_superseded(self, event_id: str, *, superseded: bool) -> None:
-        values = {"id": event_id, "superseded": superseded}
-        update_row(self._session, subscription_events, values, "id")
+    def update(self, event: SubscriptionEvent) -> None:
+        update_row(self._session, subscription_events, from_subscription_event(event), "id")
 
     def find(
         self, wanted: SubscriptionEventFilter, *, before_id: str, limit: int

@@ -101,7 +101,11 @@ class Subscriptions:
         )
 
     def _publish(self, repo: Repository, picture: Picture, now: datetime) -> tuple[int, int]:
-        """Publish the events that are new, and mark those that later facts contradict."""
+        """Publish the events that are new, and mark those that later facts contradict.
+
+        What was published stays as it was told. What is kept of it follows the facts: the vendor's
+        word for what the clock knew first, a date that has moved.
+        """
         stored = {each.id: each for each in repo.subscription_events.of_lineage(picture.key.id)}
         canonical = {
             event.id: event for share in picture.shares for event in picture.events(share, now)
@@ -113,11 +117,11 @@ class Subscriptions:
                 repo.subscription_events.insert_if_absent(event)
                 repo.log.append(event)
                 published += 1
-            elif known.superseded:
-                repo.subscription_events.set_superseded(event.id, superseded=False)
+            elif known != (kept := replace(event, create_time=known.create_time)):
+                repo.subscription_events.update(kept)
         for event in stored.values():
             if event.id not in canonical and not event.superseded:
-                repo.subscription_events.set_superseded(event.id, superseded=True)
+                repo.subscription_events.update(replace(event, superseded=True))
                 superseded += 1
         return published, superseded
 

@@ -90,12 +90,17 @@ def _differences(repo: Repository, picture: Picture, since: datetime) -> Iterato
     for id_ in kept:
         yield Difference(lineage_id=lineage_id, what=f"{id_} follows from no fact")
     events = {each.id: each for each in repo.subscription_events.of_lineage(lineage_id)}
-    canonical = {event.id for share in picture.shares for event in picture.events(share, since)}
-    for id_ in canonical - events.keys():
+    canonical = {
+        event.id: event for share in picture.shares for event in picture.events(share, since)
+    }
+    for id_ in canonical.keys() - events.keys():
         yield Difference(lineage_id=lineage_id, what=f"{id_} was never published")
     for event in events.values():
-        if event.superseded == (event.id in canonical):
+        meant = canonical.get(event.id)
+        if event.superseded is (meant is not None):
             yield Difference(lineage_id=lineage_id, what=f"{event.id} is marked otherwise")
+        elif meant is not None and event != replace(meant, create_time=event.create_time):
+            yield Difference(lineage_id=lineage_id, what=f"{event.id} is kept otherwise")
 
 
 def _kept(entitlement: Entitlement, bands: tuple[Band, ...]) -> tuple[object, ...]:
