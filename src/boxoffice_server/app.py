@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -242,7 +242,7 @@ class Application:
             registry=registry,
             is_serving=lambda: not self._draining.is_set(),
             more=[
-                *_sandbox_routes(settings, store, clock, self._sweeper),
+                *_sandbox_routes(settings, store, clock, self._clock_moved),
                 *Console(store=store, clock=clock).routes(settings.http_address),
             ],
         )
@@ -314,12 +314,16 @@ class Application:
             # Stripe is silent and the grace is over. Whoever asked asks again, under the same key.
             pass
 
+    def _clock_moved(self) -> None:
+        self._sweeper.stir()
+        self._catch_up.stir()
+
     def _follow_clock(self, records: Sequence[LogRecord]) -> None:
         """Follow the offset of business time, whichever instance was told of it."""
         for record in records:
             if record.kind is RecordKind.CLOCK:
                 self._clock.set_offset(int(record.payload))
-                self._sweeper.stir()
+                self._clock_moved()
 
 
 @asynccontextmanager
@@ -366,12 +370,12 @@ def _environment(settings: Settings) -> Environment:
 
 
 def _sandbox_routes(
-    settings: Settings, store: Store, clock: BusinessClock, sweeper: Sweeper
+    settings: Settings, store: Store, clock: BusinessClock, moved: Callable[[], None]
 ) -> list[web.RouteDef]:
     if not settings.uses_sandbox_key:
         return []
     key = settings.stripe_api_key.reveal()
-    return SandboxClock(store=store, clock=clock, key=key, moved=sweeper.stir).routes()
+    return SandboxClock(store=store, clock=clock, key=key, moved=moved).routes()
 
 
 def development_caller(context: Context) -> str:

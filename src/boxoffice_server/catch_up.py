@@ -49,6 +49,7 @@ class CatchUp:
         self._every = every
         self._look_every = look_every.total_seconds()
         self._started = clock.now()
+        self._stirred = asyncio.Event()
         self._log = structlog.get_logger(part="catch-up")
         self._task: asyncio.Task[None] | None = None
 
@@ -69,12 +70,17 @@ class CatchUp:
         except BoxofficeError as error:
             self._log.info("the duty ends with its lease", reason=error.reason)
 
+    def stir(self) -> None:
+        """Look at once: business time has moved, and what was still to come may have been sent."""
+        self._stirred.set()
+
     def _leave(self, repo: Repository) -> None:
         for source in self._vendors:
             repo.duties.leave(_duty(source), self._owner)
 
     async def _run(self) -> None:
         while True:
+            self._stirred.clear()
             for source in self._vendors:
                 try:
                     await self.catch_up(source)
@@ -82,7 +88,11 @@ class CatchUp:
                     self._log.warning("history can't be read", source=source, reason=error.reason)
                 except Exception as error:  # noqa: BLE001 -- told in the log, and tried again
                     self._log.error("catching up failed", source=source, exc_info=error)
-            await asyncio.sleep(self._look_every)
+            try:
+                async with asyncio.timeout(self._look_every):
+                    await self._stirred.wait()
+            except TimeoutError:
+                continue
 
     async def catch_up(self, source: Source) -> int:
         """Take in what did not reach us since last time, if it is our turn; answers how many."""

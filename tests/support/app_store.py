@@ -99,6 +99,14 @@ class AppStore:
             each["uuid"] for each in self.notifications() if each["subscription"] == subscription
         ]
 
+    def held(self) -> list[str]:
+        """The UUIDs of what is held, oldest first."""
+        return [
+            each["uuid"]
+            for each in self.notifications()
+            if any(sent["state"] == "held" for sent in each["deliveries"])
+        ]
+
     def redeliver(self, *uuids: str) -> None:
         """Send notifications once more, one after the other."""
         for each in uuids:

@@ -125,9 +125,10 @@ def notification_page(
         where.append("customer = ?")
         values.append("" if found is None else found.app_transaction_id)
     if asked.get("onlyFailures"):
+        # What is held has not failed: it was not sent yet.
         where.append(
             "NOT EXISTS (SELECT 1 FROM app_store_deliveries AS sent WHERE sent.uuid = "
-            "app_store_notifications.uuid AND sent.state = 'delivered')"
+            "app_store_notifications.uuid AND sent.state IN ('delivered', 'held'))"
         )
     rows = records.store.rows(
         f"SELECT position, uuid, payload FROM app_store_notifications "  # noqa: S608
