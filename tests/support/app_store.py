@@ -17,11 +17,14 @@ from tests.support.service import Sandbox, running_sandbox, wait_until
 
 Json = dict[str, Any]
 
-# The sandbox's products as a catalogue has them: the tier and its rank.
+# The sandbox's products, and two that tests have it sell besides, as a catalogue has them: the tier
+# and its rank.
 SOLD = {
     "essential_monthly": ("essential", 1),
     "premium_monthly": ("premium", 2),
     "premium_yearly": ("premium", 2),
+    "basic_weekly": ("basic", 0),
+    "better_weekly": ("better", 3),
 }
 GROUP = "premium"
 _TO_COME = {"pending"}
@@ -63,6 +66,12 @@ class AppStore:
         """Sell something more, by default of our app, for a week."""
         product = {"id": name, "group": name, "tier": name, "level": 1, "period": "P7D"}
         self.sandbox.control("app-store/products", {**product, "price": 990, **fields})
+
+    def offer_weekly(self) -> None:
+        """Sell two products whose periods are short: Apple forgets its sandbox's in a month."""
+        trial = {"id": "trial", "kind": 1, "mode": "FREE_TRIAL", "period": "P3D"}
+        self.offer("basic_weekly", group="weekly", level=2, offers=[trial])
+        self.offer("better_weekly", group="weekly")
 
     def buy(self, product: str = "premium_monthly", **given: object) -> str:
         """Subscribe for the first time; answers the original transaction's id."""

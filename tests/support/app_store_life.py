@@ -14,11 +14,11 @@ from tests.support.entitled import entitlements_caught_up, events_caught_up
 from tests.support.readings import events, held, status_name
 
 EARLIEST = {"start_position": streams_pb2.START_POSITION_EARLIEST}
-CHEAP, BETTER = "essential_monthly", "premium_monthly"
+CHEAP, BETTER = "basic_weekly", "better_weekly"
 
 STEPS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("renew", {}),
-    ("fail", {"grace_days": 16}),
+    ("fail", {"grace_days": 6}),
     ("recover", {}),
     ("change", {"product": BETTER}),
     ("change", {"product": CHEAP}),
@@ -64,6 +64,7 @@ class Life:
 def live(apple: AppStore, *, after: Callable[[], object] = lambda: None) -> Life:
     """Live it, with something to be done after every step."""
     user = str(uuid.uuid4())
+    apple.offer_weekly()
     subscription = apple.buy(CHEAP, offer="trial", app_account_token=user)
     after()
     for action, given in STEPS:
