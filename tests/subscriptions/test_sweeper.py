@@ -104,6 +104,19 @@ async def test_one_replica_sweeps_at_a_time(desk: Desk) -> None:
     assert await other.sweep() == 1
 
 
+async def test_replica_that_ends_lets_another_sweep_at_once(desk: Desk) -> None:
+    """Its lease ends with it."""
+    await desk.sell(sold_product())
+    await desk.hear(BOUGHT, at=JANUARY_1)
+    await desk.hear(OFF, at=JANUARY_10)
+    desk.clock.time = FEBRUARY_1
+    await desk.store.write(
+        lambda repo: repo.duties.take("sweep", "one", now=FEBRUARY_1, lease=timedelta(seconds=15))
+    )
+    await _sweeper(desk, instance="one").stop()
+    assert await _sweeper(desk, instance="other").sweep() == 1
+
+
 async def test_a_silent_subscription_is_asked_about(desk: Desk) -> None:
     """What the vendor says then is applied as if it had told it."""
     await desk.sell(sold_product())

@@ -169,6 +169,9 @@ async def test_notification_history_pages_and_filters(
         )
         page = await store.ask(ask, None, narrowed)
         assert len(page.notificationHistory or []) == count, filters
+    await store.settings(mode="hold")
+    await store.act(other, "reverse")
+    page = await store.ask(ask, None, narrowed)
     (lost,) = page.notificationHistory or []
     told, _, _ = store.read(lost.signedPayload or "")
     assert told.notificationType is NotificationTypeV2.REFUND

@@ -69,6 +69,24 @@ async def test_service_that_does_not_take_the_time_is_a_warning(
     assert answer["offset_seconds"] == 40 * DAY + 1
 
 
+async def test_another_service_is_told_the_time_before_anything_else(
+    store: AppStoreDesk, service: Service
+) -> None:
+    """What is signed would be ahead of it; one that was told is not told again."""
+    await store.buy()
+    await store.advance(40 * DAY)
+    async with Service() as other:
+        await store.settings(service_url=other.url)
+        uuid = (await store.notifications())[-1]["uuid"]
+        await store.control(f"app-store/notifications/{uuid}/redeliver")
+        await other.until_count(1)
+        await store.control(f"app-store/notifications/{uuid}/redeliver")
+        await other.until_count(2)
+        assert other.order == ["clock", "notification", "notification"]
+        assert other.offsets == [40 * DAY]
+        await store.settings(service_url=service.url)
+
+
 async def test_service_is_told_the_time_after_a_restart(tmp_path: Path, service: Service) -> None:
     """Unless there is nothing to tell."""
     async with app_store(tmp_path, service.url) as store:
