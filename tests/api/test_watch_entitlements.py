@@ -249,7 +249,7 @@ def test_filters_choose_the_entitlements(
         replace(entitled(user, product, around(ACTIVE, -1, 9)), source=SubscriptionSource.MANUAL),
         replace(entitled(user, product, around(ACTIVE, -1, 9)), environment=Environment.PRODUCTION),
     ]
-    keep(service, other, *kept)
+    number(service, keep(service, other, *kept))
     ids = [each.id for each in kept]
 
     def found(**wanted: Any) -> set[int]:  # noqa: ANN401
@@ -285,7 +285,7 @@ def test_events_follow_live_and_from_anywhere(
         key = a_key(next(numbers), environment=Environment.SANDBOX)
         made = a_subscription_event(next(numbers), key=key, user_id=user, day=TODAY)
         made = replace(made, **fields)
-        tokens.append(keep(service, made))
+        tokens.append(number(service, keep(service, made)))
         return made.id
 
     tokens: list[str] = []

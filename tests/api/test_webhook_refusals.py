@@ -180,7 +180,7 @@ def test_body_has_from_1_byte_to_256_kib(grpc_stub: WebhooksServiceStub) -> None
             deliver_body(grpc_stub, body, signed(body))
 
 
-@pytest.mark.parametrize("source", [pb.NOTIFICATION_SOURCE_UNSPECIFIED, 2, 99, -1])
+@pytest.mark.parametrize("source", [pb.NOTIFICATION_SOURCE_UNSPECIFIED, 3, 99, -1])
 def test_unknown_source_is_refused(grpc_stub: WebhooksServiceStub, source: int) -> None:
     """No such vendor delivers here."""
     request = pb.DeliverNotificationRequest(source=source, body=b"{}")  # type: ignore[arg-type]

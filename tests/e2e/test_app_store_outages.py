@@ -6,7 +6,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import grpc
@@ -14,6 +14,7 @@ import pytest
 
 from boxoffice.entitlements.v1.entitlements_pb2_grpc import EntitlementsServiceStub
 from boxoffice.webhooks.v1.webhooks_pb2_grpc import WebhooksServiceStub
+from boxoffice_server.ports import Repository
 from boxoffice_server.replay_command import EXIT_DIFFERENT, EXIT_EQUAL
 from tests.support.app_store import AppStore, catalogue, running_app_store
 from tests.support.app_store_life import Life, Reading, check, check_streams, live, read
@@ -228,10 +229,14 @@ def check_replay(service: Service, event_id: str) -> None:
 
 async def mark_superseded(url: str, event_id: str) -> None:
     """Have a canonical event stand as one that later facts contradict."""
+
+    def mark(repo: Repository) -> None:
+        event = repo.subscription_events.get(event_id)
+        assert event is not None
+        repo.subscription_events.update(replace(event, superseded=True))
+
     async with opened_store(url) as store:
-        await store.write(
-            lambda repo: repo.subscription_events.set_superseded(event_id, superseded=True)
-        )
+        await store.write(mark)
 
 
 def replay(service: Service, *options: str) -> tuple[int, str]:

@@ -109,8 +109,14 @@ class Desk:
     # -- what streams tell ------------------------------------------------------------------------
 
     def until(self, payment_id: str, status: pb.PaymentStatus.ValueType) -> pb.Payment:
-        """Wait until a payment has a status."""
-        return self.told(payment_id, lambda event: event.payment.status == status)[-1].payment
+        """Wait until a payment has a status, the one of its beginning apart."""
+
+        def has_it(event: pb.PaymentEvent) -> bool:
+            payment = event.payment
+            begins = payment.pending_reason == pb.PENDING_REASON_OUTCOME_UNKNOWN
+            return payment.status == status and not begins
+
+        return self.told(payment_id, has_it)[-1].payment
 
     def told(
         self, payment_id: str, done: Callable[[pb.PaymentEvent], bool]

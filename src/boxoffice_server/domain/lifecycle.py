@@ -231,7 +231,15 @@ class _Fold:
         if toggled is not None and _is_no_newer(signal, toggled):
             return
         for each in missed(signal, facets):
-            self._toggle(signal, each.type, new_product=each.new_product, cause=each.cause)
+            if line.facets is facets:
+                self._toggle(signal, each.type, new_product=each.new_product, cause=each.cause)
+            elif line.facets is not None:
+                # Who has lost it needn't hear what it would be; it matters if it is given back.
+                kept = line.facets.toggled(
+                    each.type, new_product=each.new_product, cause=each.cause
+                )
+                line.step(signal.time, kept, line.occurrence)
+            facets = line.standing
 
     # What becomes of one period
 
