@@ -14,6 +14,10 @@ from boxoffice_client.errors import (
 )
 from boxoffice_client.orders import WatchedOrders, watch_orders
 from boxoffice_client.payments import WatchedPayments, watch_payments
+from boxoffice_client.subscription_events import (
+    WatchedSubscriptionEvents,
+    watch_subscription_events,
+)
 from boxoffice_client.watch import BackOff, Start, Watch, Watched
 
 __all__ = [
@@ -28,8 +32,10 @@ __all__ = [
     "Watched",
     "WatchedOrders",
     "WatchedPayments",
+    "WatchedSubscriptionEvents",
     "error_info",
     "open_channel",
     "watch_orders",
     "watch_payments",
+    "watch_subscription_events",
 ]

@@ -1,14 +1,15 @@
 """Streams that resume by themselves, and that check that nothing was lost or repeated.
 
-This is the part that all Watch RPCs share; `orders.py` and `payments.py` use it.
+This is the part that all Watch RPCs share; `orders.py` and its siblings use it.
 """
 
 import asyncio
 import random
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, cast
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -17,9 +18,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from boxoffice.common.v1 import streams_pb2
 from boxoffice_client.errors import ResumeImpossible, StreamBroken, error_info
 
-_END_OF_RESUMING = frozenset(
-    {"LOG_CHANGED", "POSITION_COMPACTED", "POSITION_AHEAD", "RESUME_TOKEN_INVALID"}
-)
+# The service is in order and so is the token, but what lies between them is gone.
+_GONE = frozenset({"LOG_CHANGED", "POSITION_COMPACTED", "POSITION_AHEAD"})
+_END_OF_RESUMING = _GONE | {"RESUME_TOKEN_INVALID"}
 
 
 class Event(Protocol):
@@ -55,7 +56,17 @@ class Frame(Protocol[EventT_co]):
     ) -> str | None: ...
 
 
+class Told(Protocol):
+    """What all that is handed out has in common."""
+
+    @property
+    def resume_token(self) -> str:
+        """The token to keep once it has been dealt with."""
+        ...
+
+
 FrameT = TypeVar("FrameT", bound=Frame[Any])
+ToldT = TypeVar("ToldT", bound=Told)
 RequestT = TypeVar("RequestT")
 
 # Where to start: a resume token, a StartPosition, or a time.
@@ -89,32 +100,39 @@ class Watched(Generic[EventT]):
     resume_token: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole(Generic[EventT]):
+    """All events of whole transactions, or a whole snapshot, which replaces what was told before.
+
+    The token is the one to keep once all of it has been dealt with.
+    """
+
+    events: Sequence[EventT]
+    resume_token: str
+    snapshot: bool = False
+
+
 @dataclass(slots=True, kw_only=True)
 class _Attempt(Generic[EventT]):
     """What one call has told so far."""
 
     through: int | None
+    # True while the snapshot that the call begins with goes on.
+    snapshot: bool = False
     held: list[EventT] = field(default_factory=list)
     last: int = 0
-    frames: int = 0
 
 
-class Watch(Generic[EventT, FrameT]):
-    """An endless stream of events: `async for watched in watch`.
+class Resuming(ABC, Generic[ToldT, EventT, FrameT]):
+    """An endless stream over as many calls as it takes. What it hands out its subclasses say."""
 
-    It resumes by itself, after a pause, whenever the service is unavailable, sends it away, ends
-    the stream for reading too slowly, or falls silent for longer than it may. Every event comes
-    once and in order, and those of one transaction only when all of them are there. Iterate it
-    once. Leaving the loop early leaves the call to `aclose`, which `async with` does.
-
-    Raises ResumeImpossible, StreamBroken, or the call's own `grpc.aio.AioRpcError` where trying
-    again is of no use.
-    """
+    # Whether the RPC, not told where to start, begins with a snapshot.
+    _has_snapshots: ClassVar[bool] = False
 
     def __init__(
         self,
-        call: Callable[[Start], grpc.aio.UnaryStreamCall[Any, FrameT]],
-        start: Start,
+        call: "Callable[[Start | None], grpc.aio.UnaryStreamCall[Any, FrameT]]",
+        start: "Start | None",
         *,
         silence: timedelta,
         back_off: BackOff | None = None,
@@ -130,17 +148,17 @@ class Watch(Generic[EventT, FrameT]):
         self._through: int | None = None
         self._failures = 0
         self._token = start if isinstance(start, str) else ""
-        self._events = self._run()
+        self._told = self._run()
 
     @property
     def resume_token(self) -> str:
         """The token to keep once all events handed out have been dealt with; empty before any."""
         return self._token
 
-    def __aiter__(self) -> AsyncGenerator[Watched[EventT]]:
-        return self._events
+    def __aiter__(self) -> AsyncGenerator[ToldT]:
+        return self._told
 
-    async def __aenter__(self) -> "Watch[EventT, FrameT]":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -148,23 +166,32 @@ class Watch(Generic[EventT, FrameT]):
 
     async def aclose(self) -> None:
         """End the call."""
-        await self._events.aclose()
+        await self._told.aclose()
 
-    async def _run(self) -> AsyncGenerator[Watched[EventT]]:
+    @abstractmethod
+    def _tell(self, whole: Whole[EventT]) -> Sequence[ToldT]:
+        """Make what is handed out of a whole, which may hold no events."""
+
+    def _is_snapshot(self, frame: FrameT) -> bool:
+        """Tell whether a frame is a part of a snapshot."""
+        del frame
+        return False
+
+    async def _run(self) -> AsyncGenerator[ToldT]:
         while True:
             pause: float | None = None
             call = self._call(self._start)
-            attempt = _Attempt[EventT](through=self._through)
+            attempt = _Attempt[EventT](through=self._through, snapshot=self._start is None)
             try:
                 while (frame := await self._read(call)) is not None:
-                    for watched in self._take(attempt, frame):
-                        self._token = watched.resume_token
-                        yield watched
+                    for told in self._take(attempt, frame):
+                        self._token = told.resume_token
+                        yield told
                     self._arrive(attempt, frame)
                     if frame.WhichOneof("marker") == "going_away":
                         pause = frame.going_away.retry_after.ToTimedelta().total_seconds()
             except grpc.aio.AioRpcError as error:
-                _raise_if_final(error)
+                self._bear(error)
             except TimeoutError:
                 # The connection looks alive and is not.
                 pause = None
@@ -180,35 +207,61 @@ class Watch(Generic[EventT, FrameT]):
             frame = await call.read()
         return None if frame is grpc.aio.EOF else cast(FrameT, frame)
 
-    def _take(self, attempt: _Attempt[EventT], frame: FrameT) -> list[Watched[EventT]]:
-        """Check a frame; answers its events, and those held back for it."""
+    def _take(self, attempt: _Attempt[EventT], frame: FrameT) -> Sequence[ToldT]:
+        """Check a frame; answers what is told by it and by those held back for it."""
         if self._on_frame is not None:
             self._on_frame(frame)
-        _check(attempt, frame)
+        snapshot = self._is_snapshot(frame)
+        _check(attempt, frame, snapshot=snapshot)
         attempt.held.extend(frame.events)
         if frame.more:
-            return []
+            return ()
         events, attempt.held = attempt.held, []
-        before = self._token
-        return [
-            Watched(
-                event=event,
-                resume_token=frame.resume_token if index == len(events) else before,
-            )
-            for index, event in enumerate(events, 1)
-        ]
+        return self._tell(Whole(events=events, resume_token=frame.resume_token, snapshot=snapshot))
 
     def _arrive(self, attempt: _Attempt[EventT], frame: FrameT) -> None:
         """Go on from a frame whose events have all been handed out."""
         attempt.through = frame.through
-        attempt.frames += 1
-        self._failures = 0
         if not frame.more:
+            attempt.snapshot = False
+            self._failures = 0
             self._through = frame.through
             self._start = self._token = frame.resume_token
 
+    def _bear(self, error: grpc.aio.AioRpcError) -> None:
+        """Make ready for the next call after one that failed, or raise if there is no use in it."""
+        try:
+            _raise_if_final(error)
+        except ResumeImpossible as impossible:
+            if not self._has_snapshots or self._start is None or impossible.reason not in _GONE:
+                raise
+            self._start = self._through = None
 
-def _check(attempt: _Attempt[Any], frame: Frame[Any]) -> None:
+
+class Watch(Resuming[Watched[EventT], EventT, FrameT]):
+    """An endless stream of events: `async for watched in watch`.
+
+    It resumes by itself, after a pause, whenever the service is unavailable, sends it away, ends
+    the stream for reading too slowly, or falls silent for longer than it may. Every event comes
+    once and in order, and those of one transaction only when all of them are there. Iterate it
+    once. Leaving the loop early leaves the call to `aclose`, which `async with` does.
+
+    Raises ResumeImpossible, StreamBroken, or the call's own `grpc.aio.AioRpcError` where trying
+    again is of no use.
+    """
+
+    def _tell(self, whole: Whole[EventT]) -> Sequence[Watched[EventT]]:
+        before = self._token
+        return [
+            Watched(
+                event=event,
+                resume_token=whole.resume_token if index == len(whole.events) else before,
+            )
+            for index, event in enumerate(whole.events, 1)
+        ]
+
+
+def _check(attempt: _Attempt[Any], frame: Frame[Any], *, snapshot: bool) -> None:
     """Raise StreamBroken unless a frame follows those before it without a gap or a repetition."""
     if attempt.through is not None and frame.prev_through != attempt.through:
         raise StreamBroken(
@@ -218,6 +271,11 @@ def _check(attempt: _Attempt[Any], frame: Frame[Any]) -> None:
         raise StreamBroken(f"a frame goes back from {frame.prev_through} to {frame.through}")
     if frame.more and frame.through != frame.prev_through:
         raise StreamBroken("a fragment moves `through`")
+    if snapshot is not attempt.snapshot:
+        raise StreamBroken("a snapshot is " + ("out of place" if snapshot else "cut short"))
+    if snapshot:
+        _check_snapshot(frame)
+        return
     last = max(attempt.last, frame.prev_through)
     for event in frame.events:
         if event.position <= last:
@@ -226,6 +284,16 @@ def _check(attempt: _Attempt[Any], frame: Frame[Any]) -> None:
     if not frame.more and last > frame.through:
         raise StreamBroken(f"event {last} lies beyond the frame's end {frame.through}")
     attempt.last = last
+
+
+def _check_snapshot(frame: Frame[Any]) -> None:
+    """Raise StreamBroken unless a part of a snapshot is what it may be."""
+    if frame.through != frame.prev_through:
+        raise StreamBroken("a snapshot moves `through`")
+    if any(event.position for event in frame.events):
+        raise StreamBroken("a snapshot tells a change")
+    if frame.more is bool(frame.resume_token):
+        raise StreamBroken("a snapshot must have a token at its end, and nowhere else")
 
 
 def _raise_if_final(error: grpc.aio.AioRpcError) -> None:
@@ -255,13 +323,24 @@ def open_watch(
 
     A caller's own `watch_…` says which events its frames hold.
     """
+    call = caller(method, request, progress_interval)
+    return Watch(call, start, silence=progress_interval, back_off=back_off, on_frame=on_frame)
+
+
+def caller(
+    method: Callable[[RequestT], grpc.aio.UnaryStreamCall[Any, FrameT]],
+    request: Callable[..., RequestT],
+    progress_interval: timedelta,
+) -> "Callable[[Start | None], grpc.aio.UnaryStreamCall[Any, FrameT]]":
+    """Make what opens a call at a place; `request` as in `open_watch`."""
     interval = Duration()
     interval.FromTimedelta(progress_interval)
 
-    def call(place: Start) -> grpc.aio.UnaryStreamCall[Any, FrameT]:
-        return method(request(progress_interval=interval, **start_fields(place)))
+    def call(place: "Start | None") -> grpc.aio.UnaryStreamCall[Any, FrameT]:
+        fields = {} if place is None else start_fields(place)
+        return method(request(progress_interval=interval, **fields))
 
-    return Watch(call, start, silence=progress_interval, back_off=back_off, on_frame=on_frame)
+    return call
 
 
 def start_fields(start: Start) -> dict[str, Any]:
