@@ -4,6 +4,11 @@ The stubs are in `boxoffice.orders.v1` and its siblings.
 """
 
 from boxoffice_client.channel import open_channel
+from boxoffice_client.entitlements import (
+    EntitlementCopy,
+    WatchedEntitlements,
+    watch_entitlements,
+)
 from boxoffice_client.errors import (
     REASON_DOMAIN,
     ErrorInfo,
@@ -18,11 +23,12 @@ from boxoffice_client.subscription_events import (
     WatchedSubscriptionEvents,
     watch_subscription_events,
 )
-from boxoffice_client.watch import BackOff, Start, Watch, Watched
+from boxoffice_client.watch import BackOff, Start, Watch, Watched, Whole
 
 __all__ = [
     "REASON_DOMAIN",
     "BackOff",
+    "EntitlementCopy",
     "ErrorInfo",
     "ResumeImpossible",
     "Start",
@@ -30,11 +36,14 @@ __all__ = [
     "Watch",
     "WatchError",
     "Watched",
+    "WatchedEntitlements",
     "WatchedOrders",
     "WatchedPayments",
     "WatchedSubscriptionEvents",
+    "Whole",
     "error_info",
     "open_channel",
+    "watch_entitlements",
     "watch_orders",
     "watch_payments",
     "watch_subscription_events",
