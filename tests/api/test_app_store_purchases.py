@@ -10,7 +10,12 @@ from boxoffice.entitlements.v1 import purchases_pb2 as pb
 from boxoffice.entitlements.v1.entitlements_pb2_grpc import EntitlementsServiceStub
 from boxoffice.webhooks.v1 import webhooks_pb2
 from boxoffice.webhooks.v1.webhooks_pb2_grpc import WebhooksServiceStub
+from boxoffice_server.app import Application
 from boxoffice_server.domain.errors import Reason
+from boxoffice_server.domain.subscription import SubscriptionSource
+from boxoffice_server.subscriptions.engine import Subscriptions
+from boxoffice_server.subscriptions.rebuilding import Difference, Rebuilding, Rebuilt
+from boxoffice_server.vendors.app_store.reader import AppStoreReader
 from tests.support.app_store import AppStore, catalogue, sell
 from tests.support.calls import new_request_id, new_user, refused, refused_field
 from tests.support.logs import ServiceLog, recorded_log
@@ -22,7 +27,7 @@ from tests.support.readings import (
     status_name,
     statuses,
 )
-from tests.support.service import Sandbox
+from tests.support.service import Sandbox, ServiceThread
 from tests.vendors.app_store.payloads import transaction
 from tests.vendors.app_store.signing import make_apple
 
@@ -324,9 +329,13 @@ def test_drift_after_lost_notifications_is_told_and_repaired(
     assert statuses(grpc_stub, user) == repaired
     again = reconcile(grpc_stub, ours.id, repair=True)
     assert (list(again.drifts), list(again.missing_events)) == ([], [])
-    apple.redeliver(*apple.told(subscription))
+    told_by_apple = event_names(grpc_stub, user)
+    assert not [each for each in events(grpc_stub, user, superseded=True) if each.superseded]
+    assert told_by_apple == ["started", "switched_product", "renewed", "renewal_disabled"]
+    apple.redeliver(*apple.told(subscription)[::-1])
     apple.wait_sent()
     assert statuses(grpc_stub, user) == repaired
+    assert event_names(grpc_stub, user) == told_by_apple
 
 
 def test_notification_that_comes_again_changes_nothing(
@@ -385,3 +394,22 @@ def test_what_says_nothing_is_kept_and_acknowledged_and_what_is_unknown_is_told(
     assert held(grpc_stub, user) == before
     told = [each.get("type") for each in log.lines[begun:] if "unknown kind" in each["event"]]
     assert told == ["ANNEXATION/BY_MARS", "ANNEXATION"]
+
+
+def test_everything_that_is_kept_follows_from_its_facts(service: ServiceThread) -> None:
+    """Of all tests of this module: links, repairs and what was parked for a while."""
+
+    async def rebuild(app: Application) -> tuple[int, list[Difference]]:
+        subscriptions = Subscriptions(
+            clock=app._clock, readers={SubscriptionSource.APP_STORE: AppStoreReader()}
+        )
+        rebuilding = Rebuilding(store=app._store, clock=app._clock, subscriptions=subscriptions)
+        found: list[Difference] = []
+        rebuilt = Rebuilt()
+        for lineage in await rebuilding.page(""):
+            found += await rebuilding.rebuild(lineage, rebuilt, swap=False)
+        return rebuilt.events, found
+
+    count, differences = service.run(rebuild)
+    assert count
+    assert differences == []

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from boxoffice_server.domain.facts import SubscriptionFact
 from boxoffice_server.domain.notification import NotificationState
+from boxoffice_server.domain.stream import LogRecord
 from boxoffice_server.domain.subscription import (
     Entitlement,
     LineageKey,
@@ -16,6 +17,7 @@ from boxoffice_server.ports import Repository, Store
 from boxoffice_server.subscriptions.engine import Subscriptions
 from boxoffice_server.subscriptions.granting import Granting
 from boxoffice_server.subscriptions.linking import Linking
+from tests.support.stores import until, whole_log
 from tests.vendors.app_store.payloads import BUNDLE, JANUARY_1, OTHER_PRODUCT, PRODUCT, told_fact
 
 KEY: LineageKey = told_fact("TEST").lineage
@@ -113,3 +115,15 @@ class Desk:
         """The only thing a user has."""
         (only,) = await self.entitlements(user)
         return only
+
+
+async def records(store: Store, count: int) -> list[LogRecord]:
+    """All records of a log that has so many, once they are numbered."""
+
+    async def are_there() -> bool:
+        return len(await whole_log(store)) >= count
+
+    await until(are_there)
+    found = await whole_log(store)
+    assert len(found) == count
+    return found

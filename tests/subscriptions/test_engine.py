@@ -8,11 +8,9 @@ import pytest
 
 from boxoffice_server.domain.lineage import Parked
 from boxoffice_server.domain.notification import NotificationState
-from boxoffice_server.domain.stream import LogRecord, RecordKind
+from boxoffice_server.domain.stream import RecordKind
 from boxoffice_server.domain.subscription import EntitlementStatus
-from boxoffice_server.ports import Store
-from tests.subscriptions.desk import KEY, OTHER, USER, Desk, sold_product
-from tests.support.stores import until, whole_log
+from tests.subscriptions.desk import KEY, OTHER, USER, Desk, records, sold_product
 from tests.vendors.app_store.payloads import (
     FEBRUARY_1,
     JANUARY_1,
@@ -54,18 +52,6 @@ RENEWED = replace(
     ),
     vendor_id="renewed",
 )
-
-
-async def records(store: Store, count: int) -> list[LogRecord]:
-    """All records of a log that has so many, once they are numbered."""
-
-    async def are_there() -> bool:
-        return len(await whole_log(store)) >= count
-
-    await until(are_there)
-    found = await whole_log(store)
-    assert len(found) == count
-    return found
 
 
 async def test_a_purchase_with_a_token_is_the_users_at_once(desk: Desk) -> None:

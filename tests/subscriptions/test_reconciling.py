@@ -7,6 +7,7 @@ import pytest
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.facts import SubscriptionFact
+from boxoffice_server.domain.stream import RecordKind
 from boxoffice_server.domain.subscription import (
     EntitlementStatus,
     LineageKey,
@@ -15,11 +16,13 @@ from boxoffice_server.domain.subscription import (
 )
 from boxoffice_server.subscriptions.reconciling import DriftReport, Reconciling
 from tests.subscriptions.apple import Apple
-from tests.subscriptions.desk import KEY, Desk, sold_product
+from tests.subscriptions.desk import KEY, OTHER, Desk, records, sold_product
 from tests.vendors.app_store.payloads import (
     FEBRUARY_1,
     JANUARY_1,
     JANUARY_10,
+    OTHER_PRODUCT,
+    PRODUCT,
     ms,
     read_fact,
     told_fact,
@@ -108,3 +111,34 @@ async def test_a_renewal_nobody_told_of_is_found(desk: Desk) -> None:
     (drift,) = report.drifts
     assert drift.theirs is not None
     assert drift.theirs.now.expire_time == FEBRUARY_1 + 28 * DAY
+
+
+async def test_what_is_found_is_published_in_the_order_in_which_it_happened(desk: Desk) -> None:
+    """Though the vendor tells of the newest period first."""
+    await desk.sell(sold_product())
+    await desk.sell(OTHER)
+    await desk.hear(BOUGHT, at=JANUARY_1)
+    desk.clock.time = FEBRUARY_1 + 10 * DAY
+    better, back = (
+        read_fact(
+            tx={
+                "appAccountToken": TOKEN,
+                "webOrderLineItemId": f"w-{product}-{begin}",
+                "transactionId": f"t-{product}-{begin}",
+                "productId": product,
+                "purchaseDate": ms(begin),
+                "expiresDate": ms(begin + 28 * DAY),
+                "signedDate": ms(desk.clock.time),
+            }
+        )
+        for product, begin in ((OTHER_PRODUCT, JANUARY_10), (PRODUCT, FEBRUARY_1))
+    )
+    await _reconcile(desk, back, better, repair=True)
+    log = await records(desk.store, 8)
+    assert [each.status for each in log if each.kind is RecordKind.SUBSCRIPTION_EVENT] == [
+        "started",
+        "switched_product",
+        "renewed",
+        "switched_product",
+        "renewed",
+    ]

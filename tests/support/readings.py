@@ -1,10 +1,12 @@
 """What a service tells of a user's subscriptions, in short words."""
 
+from boxoffice.common.v1 import streams_pb2
 from boxoffice.entitlements.v1 import entitlements_pb2 as pb
 from boxoffice.entitlements.v1 import subscriptions_pb2
 from boxoffice.entitlements.v1.entitlements_pb2_grpc import EntitlementsServiceStub
 from boxoffice.webhooks.v1 import webhooks_pb2
 from boxoffice.webhooks.v1.webhooks_pb2_grpc import WebhooksServiceStub
+from tests.support.entitled import events_caught_up
 
 MOST = 500
 
@@ -37,9 +39,15 @@ def events(
 
 
 def event_names(stub: EntitlementsServiceStub, user_id: str) -> list[str]:
-    """The types of a user's canonical events, by their time."""
-    found = sorted(events(stub, user_id), key=lambda each: each.event_time.ToNanoseconds())
-    return [each.published_type.removeprefix("payments.subscriptions.") for each in found]
+    """The types of a user's canonical events, in the order in which they were published."""
+    canonical = {each.id for each in events(stub, user_id)}
+    return [
+        each.published_type.removeprefix("payments.subscriptions.")
+        for each in events_caught_up(
+            stub, user_id=user_id, start_position=streams_pb2.START_POSITION_EARLIEST
+        )
+        if each.id in canonical
+    ]
 
 
 def notification_states(stub: WebhooksServiceStub) -> dict[str, str]:

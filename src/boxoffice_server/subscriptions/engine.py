@@ -6,7 +6,7 @@ matter what brought it about: a notification, a purchase handed in, a link, a pr
 known, or the passing of time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -63,6 +63,21 @@ class Subscriptions:
         brought = self._bring(repo, lineage)
         self._tell_illegal(brought.picture, fact)
         return NotificationState.PARKED if brought.lineage.parked else NotificationState.APPLIED
+
+    def learn(
+        self, repo: Repository, key: LineageKey, facts: Sequence[SubscriptionFact]
+    ) -> Brought:
+        """Keep all that a vendor has answered about a lineage, and what follows from all of it.
+
+        One by one, they would publish what holds only until the next of them is read.
+        """
+        lineage = repo.lineages.lock(key)
+        for fact in facts:
+            repo.subscription_facts.insert_if_absent(fact)
+        brought = self._bring(repo, lineage)
+        for fact in facts:
+            self._tell_illegal(brought.picture, fact)
+        return brought
 
     def bring(self, repo: Repository, key: LineageKey) -> Brought:
         """Bring what is kept of a lineage in line with its facts, its links and the clock."""

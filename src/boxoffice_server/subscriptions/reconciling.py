@@ -86,8 +86,7 @@ class Reconciling:
             repaired=repair,
         )
         if repair:
-            for fact in told:
-                self._subscriptions.hear(repo, fact)
+            self._subscriptions.learn(repo, key, told)
         return report
 
     def _drifts(self, ours: Picture, theirs: Picture) -> tuple[Drift, ...]:

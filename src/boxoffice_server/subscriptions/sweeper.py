@@ -150,9 +150,7 @@ class Sweeper:
         now = self._clock.now()
 
         def write(repo: Repository) -> None:
-            for fact in found:
-                self._subscriptions.hear(repo, fact)
-            brought = self._subscriptions.bring(repo, lineage.key)
+            brought = self._subscriptions.learn(repo, lineage.key, found)
             silent_time = brought.picture.silent_time
             if silent_time is not None and silent_time <= now:
                 later = _ask_again(silent_time, now)
