@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,7 @@ from boxoffice_server.domain.subscription import SubscriptionSource
 from boxoffice_server.subscriptions.engine import Subscriptions
 from boxoffice_server.subscriptions.rebuilding import Difference, Rebuilding, Rebuilt
 from boxoffice_server.vendors.app_store.reader import AppStoreReader
-from tests.support.app_store import AppStore, catalogue, sell
+from tests.support.app_store import AppStore, catalogue, reconcile, sell, submit
 from tests.support.calls import new_request_id, new_user, refused, refused_field
 from tests.support.logs import ServiceLog, recorded_log
 from tests.support.readings import (
@@ -69,30 +68,6 @@ def apple(log: ServiceLog, apple: AppStore, entitlements: EntitlementsServiceStu
     del log
     catalogue(entitlements)
     return apple
-
-
-def submit(
-    stub: EntitlementsServiceStub,
-    user_id: str,
-    **purchase: Any,  # noqa: ANN401
-) -> pb.SubmitAppStoreTransactionResponse:
-    """Hand in a purchase as a user's."""
-    return stub.SubmitAppStoreTransaction(
-        pb.SubmitAppStoreTransactionRequest(
-            request_id=new_request_id(), user_id=user_id, actor="the app", **purchase
-        )
-    )
-
-
-def reconcile(
-    stub: EntitlementsServiceStub, entitlement_id: str, *, repair: bool
-) -> pb.ReconcileSubscriptionResponse:
-    """Compare a subscription with Apple's view of it."""
-    return stub.ReconcileSubscription(
-        pb.ReconcileSubscriptionRequest(
-            request_id=new_request_id(), entitlement_id=entitlement_id, repair=repair
-        )
-    )
 
 
 def bought(apple: AppStore, user_id: str, product: str = MONTHLY, **given: object) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from boxoffice.entitlements.v1 import entitlements_pb2 as pb
+from boxoffice.entitlements.v1 import purchases_pb2, subscriptions_pb2
 from boxoffice.entitlements.v1 import subscription_products_pb2 as products_pb
-from boxoffice.entitlements.v1 import subscriptions_pb2
 from boxoffice.entitlements.v1.entitlements_pb2_grpc import EntitlementsServiceStub
 from boxoffice_sandbox.app_store.auth import ISSUER_ID, KEY_ID
 from boxoffice_sandbox.app_store.catalogue import BUNDLE_ID
@@ -191,3 +191,27 @@ def sell(stub: EntitlementsServiceStub, name: str) -> str:
         ),
     )
     return stub.CreateSubscriptionProduct(request).product.id
+
+
+def submit(
+    stub: EntitlementsServiceStub,
+    user_id: str,
+    **purchase: Any,  # noqa: ANN401
+) -> purchases_pb2.SubmitAppStoreTransactionResponse:
+    """Hand in a purchase as a user's."""
+    return stub.SubmitAppStoreTransaction(
+        purchases_pb2.SubmitAppStoreTransactionRequest(
+            request_id=new_request_id(), user_id=user_id, actor="the app", **purchase
+        )
+    )
+
+
+def reconcile(
+    stub: EntitlementsServiceStub, entitlement_id: str, *, repair: bool
+) -> purchases_pb2.ReconcileSubscriptionResponse:
+    """Compare a subscription with Apple's view of it."""
+    return stub.ReconcileSubscription(
+        purchases_pb2.ReconcileSubscriptionRequest(
+            request_id=new_request_id(), entitlement_id=entitlement_id, repair=repair
+        )
+    )
