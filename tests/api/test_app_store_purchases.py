@@ -227,8 +227,7 @@ def test_family_member_uses_it_until_the_purchaser_says_no(
     apple.wait_sent()
     assert statuses(grpc_stub, member) == {MONTHLY: "revoked"}
     assert statuses(grpc_stub, purchaser) == {MONTHLY: "active_with_renewal"}
-    # Apple's word on it also says that it does not renew any more.
-    assert event_names(grpc_stub, member) == ["started", "renewal_disabled", "revoked"]
+    assert event_names(grpc_stub, member) == ["started", "revoked"]
 
 
 def test_purchase_of_an_unknown_product_waits_for_the_catalogue(

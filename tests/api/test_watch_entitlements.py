@@ -177,7 +177,7 @@ def test_stream_resumes_after_any_frame(
     snapshot = watching()[0]
     listed = grpc_stub.ListEntitlements(pb.ListEntitlementsRequest(user_id=user)).resume_token
     token = keep(service, replace(first, version=2))
-    keep(service, replace(first, version=3))
+    number(service, keep(service, replace(first, version=3)))
 
     def found(**start: Any) -> list[int]:  # noqa: ANN401
         frames = watching(**start)

@@ -22,8 +22,8 @@ from tests.support.app_store_life import (
     order_of,
     read,
 )
-from tests.support.entitled import event_frames, events_caught_up
-from tests.support.readings import events
+from tests.support.entitled import event_frames
+from tests.support.readings import events, published
 from tests.support.service import running_service, service_settings
 from tests.support.stores import sqlite_url
 
@@ -66,8 +66,8 @@ def lived(apple: AppStore, tmp_path_factory: pytest.TempPathFactory) -> tuple[Li
         apple.mode("normal")
         reading = read(stub, life.user_id)
         check_streams(stub, life.user_id)
-        published = events_caught_up(stub, user_id=life.user_id, **EARLIEST)
-        assert order_of(published) == list(TOLD)
+        told = published(stub, life.user_id)
+        assert order_of(told) == list(TOLD)
     return life, reading
 
 

@@ -10,8 +10,8 @@ from boxoffice.common.v1 import streams_pb2
 from boxoffice.entitlements.v1 import subscriptions_pb2
 from boxoffice.entitlements.v1.entitlements_pb2_grpc import EntitlementsServiceStub
 from tests.support.app_store import AppStore
-from tests.support.entitled import entitlements_caught_up, events_caught_up
-from tests.support.readings import events, held, status_name
+from tests.support.entitled import entitlements_caught_up
+from tests.support.readings import events, held, published, status_name
 
 EARLIEST = {"start_position": streams_pb2.START_POSITION_EARLIEST}
 CHEAP, BETTER = "basic_weekly", "better_weekly"
@@ -103,8 +103,8 @@ def check(reading: Reading) -> None:
 
 def check_streams(stub: EntitlementsServiceStub, user_id: str) -> None:
     """See that what was published holds every canonical event once, and a copy is right."""
-    published = events_caught_up(stub, user_id=user_id, **EARLIEST)
-    ids = [each.id for each in published]
+    told = published(stub, user_id)
+    ids = [each.id for each in told]
     assert len(ids) == len(set(ids))
     canonical = {each.id for each in events(stub, user_id)}
     superseded = {each.id for each in events(stub, user_id, superseded=True) if each.superseded}

@@ -80,7 +80,8 @@ def keep(service: ServiceThread, *things: Kept, past: tuple[Band, ...] = ()) -> 
                     repo.log.append(thing)
         return repo.log.here().encode()
 
-    return write(service, body)
+    # On PostgreSQL it has its place in the log only after that.
+    return number(service, write(service, body))
 
 
 def write(service: ServiceThread, body: Callable[[Repository], str]) -> str:

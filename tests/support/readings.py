@@ -6,7 +6,7 @@ from boxoffice.entitlements.v1 import subscriptions_pb2
 from boxoffice.entitlements.v1.entitlements_pb2_grpc import EntitlementsServiceStub
 from boxoffice.webhooks.v1 import webhooks_pb2
 from boxoffice.webhooks.v1.webhooks_pb2_grpc import WebhooksServiceStub
-from tests.support.entitled import events_caught_up
+from tests.support.entitled import event_frames
 
 MOST = 500
 
@@ -43,11 +43,29 @@ def event_names(stub: EntitlementsServiceStub, user_id: str) -> list[str]:
     canonical = {each.id for each in events(stub, user_id)}
     return [
         each.published_type.removeprefix("payments.subscriptions.")
-        for each in events_caught_up(
-            stub, user_id=user_id, start_position=streams_pb2.START_POSITION_EARLIEST
-        )
+        for each in published(stub, user_id)
         if each.id in canonical
     ]
+
+
+def published(
+    stub: EntitlementsServiceStub, user_id: str
+) -> list[subscriptions_pb2.SubscriptionEvent]:
+    """All events of a user's that were published, in that order.
+
+    What is kept may have no place in the log yet, so all of it is waited for.
+    """
+    missing = {each.id for each in events(stub, user_id, superseded=True)}
+    seen: list[subscriptions_pb2.SubscriptionEvent] = []
+    earliest = streams_pb2.START_POSITION_EARLIEST
+    caught_up = False
+    for frame in event_frames(stub, user_id=user_id, start_position=earliest):
+        seen += frame.events
+        missing -= {each.id for each in frame.events}
+        caught_up = caught_up or frame.HasField("caught_up")
+        if caught_up and not missing:
+            break
+    return seen
 
 
 def notification_states(stub: WebhooksServiceStub) -> dict[str, str]:
