@@ -186,6 +186,25 @@ async def test_server_that_is_away_makes_the_store_unavailable() -> None:
             assert await position_of(store, token) == 2
 
 
+async def test_database_that_takes_no_connections_makes_the_store_unavailable(
+    postgres_server: PostgresServer, postgres_database: str
+) -> None:
+    """It is as if the server were away: refused by name, and no fault; then all goes on."""
+    name = postgres_database.partition("?")[0].rpartition("/")[2]
+    async with opened_store(postgres_database) as store:
+        closing = f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'
+        await asyncio.to_thread(postgres_server.execute, closing)
+        await asyncio.to_thread(kill_connections, postgres_server)
+        for _ in range(3):
+            with pytest.raises(BoxofficeError) as caught:
+                await store.write(lambda repo: repo.log.append(created(an_order())))
+            assert caught.value.reason is Reason.STORE_UNAVAILABLE
+        opening = f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'
+        await asyncio.to_thread(postgres_server.execute, opening)
+        token = await store.write(lambda repo: appended(repo, created(an_order())))
+        assert await position_of(store, token) == 1
+
+
 async def test_foreign_transaction_does_not_delay_delivery(
     postgres_server: PostgresServer, postgres_database: str
 ) -> None:

@@ -229,11 +229,15 @@ def _engine(url: str, *, isolation_level: str = "READ COMMITTED") -> AsyncEngine
 
 
 async def _connect(url: str, settings: dict[str, str] | None = None) -> asyncpg.Connection:
-    return await asyncpg.connect(
-        url,
-        timeout=CONNECT_TIMEOUT_SECONDS,
-        server_settings={"application_name": "boxoffice", **(settings or {})},
-    )
+    try:
+        return await asyncpg.connect(
+            url,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            server_settings={"application_name": "boxoffice", **(settings or {})},
+        )
+    except asyncpg.ObjectNotInPrerequisiteStateError as error:
+        # Whoever maintains the database has it take no connections for now.
+        raise ConnectionRefusedError(str(error)) from error
 
 
 @asynccontextmanager
