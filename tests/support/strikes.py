@@ -75,9 +75,10 @@ class Striker:
         """Strike between transactions."""
         plan = self._due(point, name)
         if plan is not None:
+            # Whoever is told may wake it before anything else is done here.
+            self._loop = asyncio.get_running_loop()
             self._tell(plan)
             if plan.deed is Deed.HANG:
-                self._loop = asyncio.get_running_loop()
                 await self._woken.wait()
             _strike(plan)
 
