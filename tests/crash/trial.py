@@ -44,6 +44,12 @@ def conclude(case: Case, deal: Deal, cell: Cell) -> None:
     if case.kept_back:
         case.calm()
     case.wait_told()
+    if not done and deal.method is None and not cell.may_be_refused:
+        # What was held back may be what the service waits for, or nobody has waited for it yet.
+        _wait_done(case, deal)
+        case.wait_told()
+        done = deal.times()
+        check_told(case, answer, done, cell)
     if done:
         deal.check()
     case.books().check()
@@ -60,10 +66,14 @@ def _ask(case: Case, deal: Deal) -> Answer:
 def _leave_alone(case: Case, deal: Deal, cell: Cell) -> None:
     """Check that the service comes to an end by itself, and what it comes to is right."""
     if deal.method is None and not cell.may_be_refused and case.kept_back != "hold":
-        wait_until(lambda: bool(deal.times()), "nobody does it", seconds=case.patience_seconds)
+        _wait_done(case, deal)
     case.books_now().wait_settled()
     if not case.kept_back:
         case.books().check()
+
+
+def _wait_done(case: Case, deal: Deal) -> None:
+    wait_until(lambda: bool(deal.times()), "nobody does it", seconds=case.patience_seconds)
 
 
 def check_told(case: Case, answer: Answer | None, done: int, cell: Cell) -> None:
