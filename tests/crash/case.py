@@ -16,11 +16,14 @@ import asyncpg
 import grpc
 from google.protobuf.message import Message
 
+from boxoffice.orders.v1 import orders_pb2
 from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
 from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
+from boxoffice_server.domain.errors import Reason
 from boxoffice_server.vendors.stripe.notifications import HANDLED_TYPES
 from tests.support.books import Books
-from tests.support.calls import DETAILS_KEY, ended
+from tests.support.calls import DETAILS_KEY, ended, refused
+from tests.support.postgres import PostgresServer
 from tests.support.service import WEBHOOK_SECRET, Account, service_environment, wait_until
 from tests.support.serving import CHANNEL_OPTIONS
 from tests.support.strikes import Deed, Plan
@@ -77,7 +80,8 @@ class Case:
         address: Callable[[], str],
         log: Path,
         database_url: str,
-        server_url: str,
+        server: PostgresServer,
+        may_stop_server: bool,
         timings: Mapping[str, float],
         sabotage: str,
         patience_seconds: float,
@@ -86,7 +90,8 @@ class Case:
         self.database_url = database_url
         self._zygote = zygote
         self._log = log
-        self._server_url = server_url
+        self._server = server
+        self._may_stop_server = may_stop_server
         self._timings = timings
         self._sabotage = sabotage
         self.patience_seconds = patience_seconds
@@ -325,22 +330,25 @@ class Case:
         with closing(sqlite3.connect(path, timeout=CALL_SECONDS)) as connection, connection:
             connection.execute(statement)
 
-    def cut_off(self) -> None:
-        """Take the database away from the service, in the middle of whatever it does there."""
-        name = self.database_url.partition("?")[0].rpartition("/")[2]
-        asyncio.run(_execute(self._server_url, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
-        self.cut_lines()
+    def stop_store(self) -> None:
+        """Stop the server at once, as a crash would, in the middle of whatever it does."""
+        assert self._may_stop_server, "others are on this server, too"
+        self._server.stop("immediate")
 
-    def give_back(self) -> None:
-        """Let the service reach its database again."""
-        name = self.database_url.partition("?")[0].rpartition("/")[2]
-        asyncio.run(_execute(self._server_url, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
+    def start_store(self) -> None:
+        """Start the server on what it left."""
+        self._server.start()
+
+    def check_store_missed(self) -> None:
+        """Check that a caller is told that the store is away, and no more than that."""
+        with refused(Reason.STORE_UNAVAILABLE):
+            self.orders.ListOrders(orders_pb2.ListOrdersRequest(user_id="nobody"))
 
     def cut_lines(self) -> None:
         """Break every connection that the service has to its database."""
         name = self.database_url.partition("?")[0].rpartition("/")[2]
         ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
-        asyncio.run(_execute(self._server_url, f"{ending}'{name}'"))
+        asyncio.run(_execute(self._server.url("postgres"), f"{ending}'{name}'"))
 
     def close(self) -> None:
         """End everything of it."""

@@ -7,6 +7,7 @@ import pytest
 
 from tests.crash.lab import FIRST_PAUSE_SECONDS, Lab
 from tests.crash.selection import CHOSEN, EVERY
+from tests.crash.stoppable import StoppableServer
 from tests.support.postgres import PostgresServer
 from tests.support.service import running_sandbox
 from tests.support.zygote import Zygote
@@ -26,7 +27,7 @@ def lab(
 ) -> Iterator[Lab]:
     """What all cases share."""
     folder = tmp_path_factory.mktemp("crash")
-    with Zygote() as zygote, running_sandbox(folder) as sandbox:
+    with StoppableServer() as stoppable, Zygote() as zygote, running_sandbox(folder) as sandbox:
         sandbox.control("webhooks", {"first_pause_seconds": FIRST_PAUSE_SECONDS})
         yield Lab(
             folder=folder,
@@ -35,4 +36,5 @@ def lab(
             postgres=postgres_server,
             sqlite_template=sqlite_template,
             postgres_template=postgres_template,
+            stoppable=stoppable,
         )

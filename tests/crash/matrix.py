@@ -67,6 +67,7 @@ class Way:
     points: tuple[FailPoint, ...] = ()
     refuses: bool = False
     own_sandbox: bool = False
+    own_server: bool = False
     timings: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -267,6 +268,7 @@ ROWS = (
                 deed="crash" if crash else "error",
                 play=plays.store_away(crash=crash),
                 applies=is_asked,
+                own_server=True,
                 points=(FailPoint.ASKED, FailPoint.SETTLING),
             )
             for crash in (False, True)

@@ -15,7 +15,6 @@ from tests.crash.case import CALL_SECONDS, Answer, Case
 from tests.crash.consumer import Consumer
 from tests.crash.scenarios import Deal, Scenario
 from tests.support.calls import ended
-from tests.support.service import wait_until
 from tests.support.strikes import Deed, Plan
 
 # A call to Stripe is repeated so often by itself.
@@ -177,7 +176,7 @@ def caller_leaves(how: str) -> Play:
 
 
 def store_away(*, crash: bool) -> Play:
-    """Stripe has said yes, and then the store can't be reached for a while."""
+    """Stripe has said yes, and then the store is gone for a while; a server is stopped for that."""
 
     def play(stage: Stage) -> None:
         if not stage.case.is_postgres:
@@ -185,18 +184,19 @@ def store_away(*, crash: bool) -> Play:
             if crash:
                 stage.case.restart()
             return
-        plan = stage.plan(FailPoint.ASKED, Deed.HANG, Deed.NOTHING)
-        stage.case.start(plan)
+        case, plan = stage.case, stage.plan(FailPoint.ASKED, Deed.HANG, Deed.NOTHING)
+        case.start(plan)
         try:
-            stage.case.strike(plan, stage.attempt, meanwhile=stage.case.cut_off).result()
-            unavailable = "the service did not notice"
-            wait_until(lambda: "store.unavailable" in stage.case.log_text, unavailable)
+            told = case.strike(plan, stage.attempt, meanwhile=case.stop_store).result()
+            assert told is None, f"nothing of it can be kept, and it is told: {told}"
+            case.check_store_missed()
             if crash:
-                stage.case.service.kill()
+                case.service.kill()
         finally:
-            stage.case.give_back()
+            case.start_store()
         if crash:
-            stage.case.start()
+            case.start()
+        case.account.sandbox.retry_webhooks()
 
     return play
 

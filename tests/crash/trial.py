@@ -17,6 +17,7 @@ def run(
         cell.store,
         timings=way.timings,
         own_sandbox=way.own_sandbox,
+        own_server=way.own_server,
         sabotage=sabotage,
         patience_seconds=patience_seconds,
     ) as case:

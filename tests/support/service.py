@@ -132,6 +132,10 @@ class Sandbox:
         request = urllib.request.Request(f"{self.url}/control/faults", method="DELETE")  # noqa: S310
         urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 -- http to loopback
 
+    def retry_webhooks(self) -> None:
+        """Try again at once whatever was not taken, of all accounts."""
+        self.control("webhooks/retry", {})
+
     def account(self, key: str) -> "Account":
         """One account of it, which its first use makes."""
         return Account(sandbox=self, key=key)
