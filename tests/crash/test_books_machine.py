@@ -21,7 +21,6 @@ from hypothesis.internal.conjecture import engine
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -256,7 +255,6 @@ class BooksMachine(RuleBasedStateMachine):
             assert given <= sale.left
             sale.refunded += given
 
-    @precondition(lambda self: self.asked)
     @rule(index=st.integers(0, 20))
     def ask_again(self, index: int) -> None:
         """The same request gets the same answer, but for a secret that is of no more use."""
@@ -265,33 +263,38 @@ class BooksMachine(RuleBasedStateMachine):
         assert _bare(again) == _bare(before)
 
     # -- what happens at Stripe -------------------------------------------------------------------
+    # Where nothing can happen, nothing does: by a precondition, what Hypothesis chooses from would
+    # depend on which answers were refused, and that may differ when the same is tried again.
 
-    @precondition(lambda self: any(sale.is_open for sale in self.sales))
     @rule(index=st.integers(0, 20), declines=st.sampled_from([False, False, True]))
     def customer_pays(self, index: int, *, declines: bool) -> None:
         """A customer pays, or is declined."""
         sales = [sale for sale in self.sales if sale.is_open]
+        if not sales:
+            return
         sale = sales[index % len(sales)]
         self.case.account.press("decline" if declines else "pay", sale.intent)
         if not declines:
             self._taken(sale)
 
-    @precondition(lambda self: any(sale.left and not sale.disputed for sale in self.sales))
     @rule(index=st.integers(0, 20), amount=st.sampled_from([200, AMOUNT]))
     def dashboard_refund(self, index: int, amount: int) -> None:
         """Somebody gives money back in Stripe's dashboard."""
         sales = [sale for sale in self.sales if sale.left and not sale.disputed]
+        if not sales:
+            return
         sale = sales[index % len(sales)]
         given = min(amount, sale.left)
         path = f"payment_intents/{sale.intent}/refund"
         self.case.account.sandbox.control(path, {"amount": given})
         sale.refunded += given
 
-    @precondition(lambda self: any(sale.is_disputable for sale in self.sales))
     @rule(index=st.integers(0, 20))
     def bank_disputes(self, index: int) -> None:
         """A bank asks for the money back."""
         sales = [sale for sale in self.sales if sale.is_disputable]
+        if not sales:
+            return
         sale = sales[index % len(sales)]
         self.case.account.sandbox.control(f"payment_intents/{sale.intent}/dispute", {})
         sale.disputed = True
