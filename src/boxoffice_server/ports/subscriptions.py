@@ -147,6 +147,14 @@ class SubscriptionFactRepository(Protocol):
         """List the lineages with a fact that speaks of this product, by their keys."""
         ...
 
+    def previous(self, key: LineageKey) -> LineageKey | None:
+        """Tell which lineage this one goes on from, as its facts say; None: from none."""
+        ...
+
+    def following(self, key: LineageKey) -> list[LineageKey]:
+        """List the lineages that say that they go on from this one, by their keys."""
+        ...
+
     def lineages_of_token(self, account_token: str) -> list[LineageKey]:
         """List the lineages with a fact that carries this token, by their keys."""
         ...

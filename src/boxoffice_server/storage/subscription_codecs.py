@@ -65,6 +65,7 @@ def from_subscription_fact(fact: SubscriptionFact) -> Values:
         "account_token": fact.account_token,
         "token_time": to_microseconds_or_none(fact.token_time),
         "vendor_product_id": fact.vendor_product_id,
+        "previous_lineage": fact.previous_lineage,
         "payload": fact.payload,
     }
 
@@ -82,6 +83,7 @@ def to_subscription_fact(row: Row) -> SubscriptionFact:
         account_token=row["account_token"],
         token_time=from_microseconds_or_none(row["token_time"]),
         vendor_product_id=row["vendor_product_id"],
+        previous_lineage=row["previous_lineage"],
         payload=row["payload"],
     )
 

@@ -58,8 +58,10 @@ subscription_facts = Table(
     Column("account_token", Text, nullable=False),
     Column("token_time", Time),
     Column("vendor_product_id", Text, nullable=False),
+    Column("previous_lineage", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Index(None, "lineage_id", "sign_time"),
+    Index(None, "previous_lineage"),
     Index(None, "vendor_product_id"),
     Index(None, "account_token"),
 )

@@ -1,6 +1,7 @@
 """The catalogue of subscriptions, their facts, and whose they are, in SQL."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 
@@ -203,6 +204,21 @@ class SqlSubscriptionFacts:
             fact.source == source.value,
             fact.app == app,
             fact.vendor_product_id == vendor_product_id,
+        )
+
+    def previous(self, key: LineageKey) -> LineageKey | None:
+        fact = subscription_facts.c
+        query = select(func.max(fact.previous_lineage)).where(fact.lineage_id == key.id)
+        found: str | None = self._session.connection.execute(query).scalar_one()
+        return replace(key, lineage=found) if found else None
+
+    def following(self, key: LineageKey) -> list[LineageKey]:
+        fact = subscription_facts.c
+        return self._keys(
+            fact.previous_lineage == key.lineage,
+            fact.source == key.source.value,
+            fact.environment == key.environment.value,
+            fact.app == key.app,
         )
 
     def lineages_of_token(self, account_token: str) -> list[LineageKey]:

@@ -12,9 +12,10 @@ async def ask(
 ) -> list[SubscriptionFact]:
     """Ask how a lineage stands, and for all its periods: one that nobody told of may be among them.
 
-    A vendor answers for all that its customer has; only what is of this lineage is returned.
+    A vendor answers for all that its customer has; only what is of this lineage is returned, or of
+    one that goes on from it.
     """
     found = await vendor.statuses(key, now=now)
     async for page in vendor.history(key, now=now):
         found += page
-    return [each for each in found if each.lineage == key]
+    return [each for each in found if each.lineage == key or each.previous_lineage == key.lineage]

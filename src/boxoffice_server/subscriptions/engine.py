@@ -58,10 +58,7 @@ class Subscriptions:
 
         PARKED: it is kept, and makes nothing until its user or its product is known.
         """
-        lineage = repo.lineages.lock(fact.lineage)
-        repo.subscription_facts.insert_if_absent(fact)
-        brought = self._bring(repo, lineage)
-        self._tell_illegal(brought.picture, fact)
+        brought = self.learn(repo, fact.lineage, [fact])
         return NotificationState.PARKED if brought.lineage.parked else NotificationState.APPLIED
 
     def learn(
@@ -71,17 +68,28 @@ class Subscriptions:
 
         One by one, they would publish what holds only until the next of them is read.
         """
-        lineage = repo.lineages.lock(key)
+        repo.lineages.lock(key)
         for fact in facts:
             repo.subscription_facts.insert_if_absent(fact)
-        brought = self._bring(repo, lineage)
+        brought = self.bring(repo, key)
         for fact in facts:
             self._tell_illegal(brought.picture, fact)
         return brought
 
     def bring(self, repo: Repository, key: LineageKey) -> Brought:
-        """Bring what is kept of a lineage in line with its facts, its links and the clock."""
-        return self._bring(repo, repo.lineages.lock(key))
+        """Bring what is kept of a lineage in line with its facts, its links and the clock.
+
+        Where it goes on from another one, all of it is that one's.
+        """
+        lineage = repo.lineages.lock(key)
+        root = self.pictures.root(repo, key)
+        if root == key:
+            return self._bring(repo, lineage)
+        self._bring(repo, lineage)
+        brought = self._bring(repo, repo.lineages.lock(root))
+        if not brought.lineage.parked:
+            _apply_parked(repo, brought.picture)
+        return brought
 
     def catalogue_changed(self, repo: Repository, product: SubscriptionProduct) -> None:
         """Apply what waited for a product, or what is to be told of it under another name."""

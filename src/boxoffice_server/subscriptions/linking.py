@@ -39,12 +39,15 @@ class Linking:
 
         Raises SUBSCRIPTION_HELD where another user holds it, unless `reassign`.
         """
-        key = facts[0].lineage
-        repo.lineages.lock(key)
+        told = facts[0].lineage
+        repo.lineages.lock(told)
         for fact in facts:
             repo.subscription_facts.insert_if_absent(fact)
+        pictures = self._subscriptions.pictures
+        key = pictures.root(repo, told)
+        repo.lineages.lock(key)
         now = self._clock.now()
-        holder = self._subscriptions.pictures.take(repo, key).holder(now)
+        holder = pictures.take(repo, key).holder(now)
         if holder not in ("", user_id) and not reassign:
             raise BoxofficeError(
                 Reason.SUBSCRIPTION_HELD,
@@ -53,7 +56,7 @@ class Linking:
             )
         if holder != user_id:
             self._link(repo, key, user_id=user_id, actor=actor)
-        return self._subscriptions.bring(repo, key)
+        return self._subscriptions.bring(repo, told)
 
     def detach(self, repo: Repository, user_id: str, *, actor: str) -> Detached:
         """Let go of all that a user holds.

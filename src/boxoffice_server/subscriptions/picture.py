@@ -123,6 +123,17 @@ class Pictures:
         """Tell what the passing of time does to what comes from this source."""
         return self._readers[source].rules
 
+    def root(self, repo: Repository, key: LineageKey) -> LineageKey:
+        """Tell under which lineage a subscription is known: a vendor may give it another one."""
+        passed = {key}
+        while (previous := repo.subscription_facts.previous(key)) is not None:
+            if previous in passed:
+                # They claim to go on from each other: one of them has to be first.
+                return min(passed)
+            passed.add(previous)
+            key = previous
+        return key
+
     def take(
         self,
         repo: Repository,
@@ -136,16 +147,19 @@ class Pictures:
         With `known_at`, from what was recorded by then; with `assumed`, as if these facts were kept
         as well.
         """
+        family = _family(repo, key) if self.root(repo, key) == key else []
         facts = [
             each
-            for each in repo.subscription_facts.of_lineage(key.id)
+            for member in family
+            for each in repo.subscription_facts.of_lineage(member.id)
             if known_at is None or each.record_time <= known_at
         ]
         kept = {each.id for each in facts}
         facts += [each for each in assumed if each.id not in kept]
         links = [
             each
-            for each in repo.links.of_lineage(key.id)
+            for member in family
+            for each in repo.links.of_lineage(member.id)
             if known_at is None or each.record_time <= known_at
         ]
         reader = self._readers[key.source]
@@ -173,6 +187,16 @@ class Pictures:
             parked=_parked(story, held, products),
             silent_time=_silent_time(story),
         )
+
+
+def _family(repo: Repository, root: LineageKey) -> list[LineageKey]:
+    """List all lineages of one subscription, the first one first."""
+    family, passed = [root], {root}
+    for member in family:
+        new = [each for each in repo.subscription_facts.following(member) if each not in passed]
+        passed.update(new)
+        family += new
+    return family
 
 
 def _moment(what: Occurrence) -> tuple[datetime, datetime, int, str]:

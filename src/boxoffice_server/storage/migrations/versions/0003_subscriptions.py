@@ -79,9 +79,11 @@ def _create_subscription_facts() -> None:
         sa.Column("account_token", _Text, nullable=False),
         sa.Column("token_time", _Time),
         sa.Column("vendor_product_id", _Text, nullable=False),
+        sa.Column("previous_lineage", _Text, nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_subscription_facts"),
     )
+    _index("subscription_facts", "previous_lineage")
     _index("subscription_facts", "account_token")
     _index("subscription_facts", "lineage_id", "sign_time")
     _index("subscription_facts", "vendor_product_id")
