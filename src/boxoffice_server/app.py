@@ -201,7 +201,6 @@ class Application:
                 granting=Granting(clock=clock, subscriptions=subscriptions),
                 purchases=app_store.purchases if app_store else NoAppStore(),
                 reconciling=Reconciling(
-                    store=store,
                     clock=clock,
                     subscriptions=subscriptions,
                     vendors=_subscription_vendors(app_store),

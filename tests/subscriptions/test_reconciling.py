@@ -37,7 +37,6 @@ async def _reconcile(
     desk: Desk, *answer: SubscriptionFact, repair: bool = False, key: LineageKey = KEY
 ) -> DriftReport:
     reconciling = Reconciling(
-        store=desk.store,
         clock=desk.clock,
         subscriptions=desk.subscriptions,
         vendors={SubscriptionSource.APP_STORE: Apple(list(answer))},

@@ -34,13 +34,10 @@ LAST_ASK = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brought:
-    """What was changed to bring a lineage in line with its facts."""
+    """A lineage that was brought in line with its facts, and the picture that they make."""
 
     lineage: Lineage
     picture: Picture
-    published: int = 0
-    superseded: int = 0
-    changed: int = 0
 
 
 class Subscriptions:
@@ -68,24 +65,27 @@ class Subscriptions:
 
         One by one, they would publish what holds only until the next of them is read.
         """
-        repo.lineages.lock(key)
-        for fact in facts:
-            repo.subscription_facts.insert_if_absent(fact)
+        self.keep(repo, key, facts)
         brought = self.bring(repo, key)
         for fact in facts:
             self._tell_illegal(brought.picture, fact)
         return brought
+
+    def keep(self, repo: Repository, key: LineageKey, facts: Sequence[SubscriptionFact]) -> None:
+        """Keep facts of a lineage, which is locked, and make nothing of them yet."""
+        repo.lineages.lock(key)
+        for fact in facts:
+            repo.subscription_facts.insert_if_absent(fact)
 
     def bring(self, repo: Repository, key: LineageKey) -> Brought:
         """Bring what is kept of a lineage in line with its facts, its links and the clock.
 
         Where it goes on from another one, all of it is that one's.
         """
-        lineage = repo.lineages.lock(key)
-        root = self.pictures.root(repo, key)
+        brought = self._bring(repo, repo.lineages.lock(key))
+        root = brought.picture.root
         if root == key:
-            return self._bring(repo, lineage)
-        self._bring(repo, lineage)
+            return brought
         brought = self._bring(repo, repo.lineages.lock(root))
         if not brought.lineage.parked:
             _apply_parked(repo, brought.picture)
@@ -102,8 +102,8 @@ class Subscriptions:
     def _bring(self, repo: Repository, lineage: Lineage) -> Brought:
         now = self._clock.now()
         picture = self.pictures.take(repo, lineage.key)
-        published, superseded = self._publish(repo, picture, now)
-        changed = self._entitle(repo, picture, now)
+        self._publish(repo, picture, now)
+        self._entitle(repo, picture, now)
         kept = Lineage(
             key=lineage.key,
             user_id=picture.holder(now),
@@ -115,15 +115,9 @@ class Subscriptions:
             repo.lineages.update(kept)
         if lineage.parked and not kept.parked:
             _apply_parked(repo, picture)
-        return Brought(
-            lineage=kept,
-            picture=picture,
-            published=published,
-            superseded=superseded,
-            changed=changed,
-        )
+        return Brought(lineage=kept, picture=picture)
 
-    def _publish(self, repo: Repository, picture: Picture, now: datetime) -> tuple[int, int]:
+    def _publish(self, repo: Repository, picture: Picture, now: datetime) -> None:
         """Publish the events that are new, and mark those that later facts contradict.
 
         What was published stays as it was told. What is kept of it follows the facts: the vendor's
@@ -133,26 +127,21 @@ class Subscriptions:
         canonical = {
             event.id: event for share in picture.shares for event in picture.events(share, now)
         }
-        published = superseded = 0
         for event in sorted(canonical.values(), key=_moment):
             known = stored.get(event.id)
             if known is None:
                 repo.subscription_events.insert_if_absent(event)
                 repo.log.append(event)
-                published += 1
             elif known != (kept := replace(event, create_time=known.create_time)):
                 repo.subscription_events.update(kept)
         for event in stored.values():
             if event.id not in canonical and not event.superseded:
                 repo.subscription_events.update(replace(event, superseded=True))
-                superseded += 1
-        return published, superseded
 
-    def _entitle(self, repo: Repository, picture: Picture, now: datetime) -> int:
+    def _entitle(self, repo: Repository, picture: Picture, now: datetime) -> None:
         """Write the entitlements as they are now, and tell of each that has changed."""
         stored = {each.id: each for each in repo.entitlements.of_lineage(picture.key.id)}
         versions = repo.entitlements.versions(picture.key.id)
-        changed = 0
         for share in picture.shares:
             entitlement = picture.entitlement(share, now)
             if entitlement is None:
@@ -166,14 +155,11 @@ class Subscriptions:
                 version = versions.get(entitlement.id, 0) + 1
                 entitlement = replace(entitlement, version=version)
                 repo.log.append(EntitlementChange(entitlement=entitlement, create_time=now))
-                changed += 1
             repo.entitlements.upsert(entitlement, share.bands)
         for gone in stored.values():
             removed = replace(gone, version=versions[gone.id] + 1)
             repo.entitlements.remove(gone.id, removed.version)
             repo.log.append(EntitlementChange(entitlement=removed, create_time=now, removed=True))
-            changed += 1
-        return changed
 
     def _tell_illegal(self, picture: Picture, fact: SubscriptionFact) -> None:
         for illegal in picture.story.illegal:

@@ -40,9 +40,7 @@ class Linking:
         Raises SUBSCRIPTION_HELD where another user holds it, unless `reassign`.
         """
         told = facts[0].lineage
-        repo.lineages.lock(told)
-        for fact in facts:
-            repo.subscription_facts.insert_if_absent(fact)
+        self._subscriptions.keep(repo, told, facts)
         pictures = self._subscriptions.pictures
         key = pictures.root(repo, told)
         repo.lineages.lock(key)

@@ -8,7 +8,6 @@ from boxoffice_server.domain.facts import AccountToken, SubscriptionFact
 from boxoffice_server.domain.lifecycle import tell
 from boxoffice_server.domain.lineage import Parked
 from boxoffice_server.domain.ownership import Holding, Tenure, share_out, tenures
-from boxoffice_server.domain.signals import ClockRules
 from boxoffice_server.domain.story import Occurrence, Story
 from boxoffice_server.domain.subscription import (
     Band,
@@ -35,10 +34,12 @@ class Share:
 class Picture:
     """All that follows from what is kept of a lineage.
 
+    `root` is the lineage that it goes on from, or itself: all facts are that one's.
     `silent_time` is when its vendor should have spoken if it has not by then.
     """
 
     key: LineageKey
+    root: LineageKey
     facts: Mapping[str, SubscriptionFact]
     story: Story
     held: tuple[Tenure, ...]
@@ -119,10 +120,6 @@ class Pictures:
     def __init__(self, readers: Mapping[SubscriptionSource, SubscriptionReader]) -> None:
         self._readers = readers
 
-    def rules(self, source: SubscriptionSource) -> ClockRules:
-        """Tell what the passing of time does to what comes from this source."""
-        return self._readers[source].rules
-
     def root(self, repo: Repository, key: LineageKey) -> LineageKey:
         """Tell under which lineage a subscription is known: a vendor may give it another one."""
         passed = {key}
@@ -147,7 +144,8 @@ class Pictures:
         With `known_at`, from what was recorded by then; with `assumed`, as if these facts were kept
         as well.
         """
-        family = _family(repo, key) if self.root(repo, key) == key else []
+        root = self.root(repo, key)
+        family = _family(repo, key) if root == key else []
         facts = [
             each
             for member in family
@@ -179,6 +177,7 @@ class Pictures:
         )
         return Picture(
             key=key,
+            root=root,
             facts=by_id,
             story=story,
             held=held,

@@ -11,7 +11,7 @@ from boxoffice_server.domain.subscription import (
     SubscriptionEvent,
     SubscriptionSource,
 )
-from boxoffice_server.ports import Clock, Repository, Store, SubscriptionVendor
+from boxoffice_server.ports import Clock, Repository, SubscriptionVendor
 from boxoffice_server.subscriptions.asking import ask
 from boxoffice_server.subscriptions.engine import Subscriptions
 from boxoffice_server.subscriptions.picture import Picture
@@ -42,12 +42,10 @@ class Reconciling:
     def __init__(
         self,
         *,
-        store: Store,
         clock: Clock,
         subscriptions: Subscriptions,
         vendors: Mapping[SubscriptionSource, SubscriptionVendor],
     ) -> None:
-        self._store = store
         self._clock = clock
         self._subscriptions = subscriptions
         self._vendors = vendors
