@@ -16,6 +16,7 @@ import grpc
 from bench.canned_stripe import intent_id
 from bench.child import Answer, obey
 from bench.frames import TimedFrame, read_frames
+from boxoffice_server.runtime import run
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -117,4 +118,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main())

@@ -17,6 +17,7 @@ from bench.canned_stripe import DELAY_SECONDS
 from bench.child import Answer, obey
 from bench.footprint import Footprint, Write, read_footprint
 from bench.open_loop import at_rate
+from boxoffice_server.runtime import run
 
 CONNECTIONS = 16
 
@@ -120,4 +121,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main())

@@ -14,6 +14,7 @@ from boxoffice.common.v1 import money_pb2
 from boxoffice.orders.v1 import orders_pb2
 from boxoffice.payments.v1 import payments_pb2 as pb
 from boxoffice.payments.v1 import payments_pb2_grpc
+from boxoffice_server.runtime import run
 
 USERS = 50
 CALL_SECONDS = 30.0
@@ -177,4 +178,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main())

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from bench.child import Answer, obey
+from boxoffice_server.runtime import run
 
 DELAY_SECONDS = 0.03
 BEGAN = 1_800_000_000
@@ -133,4 +134,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main())

@@ -13,6 +13,7 @@ from boxoffice_server.app import Application
 from boxoffice_server.domain.order import created
 from boxoffice_server.log import configure_log
 from boxoffice_server.ports import Repository, Store
+from boxoffice_server.runtime import run, spare_what_stays
 from boxoffice_server.settings import read_settings
 
 # More than are written to at the same time, so that no write waits for another one's order.
@@ -42,6 +43,7 @@ class Service:
         }
         self._application = Application(read_settings(environment, sandbox=False))
         doors = await self._application.start()
+        spare_what_stays()
         return {"address": str(doors.grpc)}
 
     async def stop(self) -> None:
@@ -116,4 +118,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main())

@@ -14,6 +14,7 @@ from bench.child import Answer, obey
 from bench.frames import TimedFrame, write_frames
 from boxoffice.common.v1 import streams_pb2
 from boxoffice.orders.v1 import orders_pb2 as pb
+from boxoffice_server.runtime import run
 
 METHOD = "/boxoffice.orders.v1.OrdersService/WatchOrders"
 CONNECTIONS = 4
@@ -190,4 +191,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main())

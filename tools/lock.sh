@@ -8,8 +8,8 @@ compile() {
         --no-header --no-annotate --no-emit-index-url "$@"
 }
 
-compile "$@" pyproject.toml --extra server --extra sandbox --group build \
+compile "$@" pyproject.toml --extra server --extra uvloop --extra sandbox --group build \
     --output-file requirements.lock
-compile "$@" pyproject.toml --extra server --extra sandbox --group build --group dev \
+compile "$@" pyproject.toml --extra server --extra uvloop --extra sandbox --group build --group dev \
     --constraint requirements.lock --output-file requirements-dev.lock
 compile "$@" --group gen --output-file requirements-gen.lock

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from boxoffice_server.domain.errors import BoxofficeError
+from boxoffice_server.runtime import run, spare_what_stays
 from boxoffice_server.settings import Settings, SettingsError, read_settings
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         match options.command:
             case "serve":
                 _check_loopback(settings, plaintext=options.plaintext)
-                return asyncio.run(_serve(settings, options))
+                return run(_serve(settings, options))
             case "migrate":
                 from boxoffice_server.storage import migrate  # noqa: PLC0415
 
@@ -184,6 +185,7 @@ async def _run(
         return _fail(f"{error}: run `boxoffice migrate`, or serve with --migrate")
     except (StartError, StoreLocked, BoxofficeError, OSError) as error:
         return _fail(_say(error))
+    spare_what_stays()
     try:
         if sandbox is not None:
             await _unless_stopped(sandbox.wait_ready(), stop)

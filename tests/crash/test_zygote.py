@@ -82,7 +82,9 @@ def test_service_holds_nothing_of_another(lab: Lab, case: Case) -> None:
             {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
             for pid in (case.service.pid, other.service.pid)
         )
-        assert mine & others == {"/dev/null", "anon_inode:[eventfd]", "anon_inode:[eventpoll]"}
+        # What has no name in common is told apart by nothing but what it is.
+        named = {each for each in mine & others if not each.startswith("anon_inode:")}
+        assert named == {"/dev/null"}
         case.service.kill()
         assert create_product(other.orders).id
 

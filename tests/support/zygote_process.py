@@ -29,6 +29,7 @@ import boxoffice_server.storage.sqlite  # noqa: F401 -- all four are for the ser
 from boxoffice_server import fail_points
 from boxoffice_server.app import Application, Timings
 from boxoffice_server.log import configure_log
+from boxoffice_server.runtime import run
 from boxoffice_server.settings import Settings, read_settings
 from boxoffice_server.vendors.stripe.client import Patience, StripeConnection
 from tests.support import sabotage
@@ -218,7 +219,7 @@ def run_service(case: Case, asked: Json) -> None:
     signal.signal(WAKE, lambda *_: striker.wake())
     sabotage.do(asked["sabotage"])
     settings = read_settings(asked["environment"], sandbox=False)
-    asyncio.run(serve(case, settings, asked["timings"]))
+    run(serve(case, settings, asked["timings"]))
 
 
 async def serve(case: Case, settings: Settings, timings: Mapping[str, float]) -> None:
