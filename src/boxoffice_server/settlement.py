@@ -7,6 +7,7 @@ worker or a person. What to change is decided by pure functions of the domain.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypeVar
 
 from boxoffice_server.domain import order as orders
 from boxoffice_server.domain import payment as payments
@@ -22,6 +23,8 @@ from boxoffice_server.domain.payment import (
 from boxoffice_server.domain.refund import Dispute, DisputeNews, Refund, RefundNews
 from boxoffice_server.domain.task import Task, TaskState
 from boxoffice_server.ports import Clock, Repository
+
+T = TypeVar("T")
 
 AUTHENTICATION_LIMIT = timedelta(hours=23)
 
@@ -64,19 +67,25 @@ def lock(repo: Repository, payment_id: str) -> Locked | None:
 
 def lock_payment(repo: Repository, payment: Payment) -> Locked:
     """Lock a payment that was read before, its order first, and read it again."""
-    order = lock_order(repo, payment.order_id) if payment.order_id else None
-    locked = repo.payments.get(payment.id, lock=True)
-    if locked is None:
-        raise AssertionError(f"payment {payment.id} is gone")
-    return Locked(order=order, payment=locked)
+    order_id, payment_id = payment.order_id, payment.id
+    if not order_id:
+        alone = repo.payments.get(payment_id, lock=True)
+        return Locked(order=None, payment=_there(alone, "payment", payment_id))
+    order, locked = repo.lock_sale(order_id, payment_id)
+    return Locked(
+        order=_there(order, "order", order_id), payment=_there(locked, "payment", payment_id)
+    )
 
 
 def lock_order(repo: Repository, order_id: str) -> Order:
     """Lock an order that must be there."""
-    order = repo.orders.get(order_id, lock=True)
-    if order is None:
-        raise AssertionError(f"order {order_id} is gone")
-    return order
+    return _there(repo.orders.get(order_id, lock=True), "order", order_id)
+
+
+def _there(found: T | None, kind: str, name: str) -> T:
+    if found is None:
+        raise AssertionError(f"{kind} {name} is gone")
+    return found
 
 
 class Settlement:

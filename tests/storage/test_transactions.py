@@ -15,6 +15,7 @@ from boxoffice_server.storage import create_store
 from tests.storage.samples import (
     a_customer,
     a_notification,
+    a_payment,
     a_task,
     an_operation,
     an_order,
@@ -142,6 +143,53 @@ async def test_locked_order_changes_one_at_a_time(store: Store) -> None:
     await until(lambda: head_is(store, MANY))
     versions = [int(record.payload.split()[1]) for record in await whole_log(store)]
     assert versions == list(range(2, MANY + 2))
+
+
+async def test_locked_sale_changes_one_at_a_time(store: Store) -> None:
+    """Whoever waited sees both as they were left, also by those who lock only one of them."""
+    await keep(store, an_order(), a_payment(1))
+
+    def change_both(repo: Repository) -> None:
+        order, payment = repo.lock_sale("ord_000001", "pay_000001")
+        assert order is not None
+        assert payment is not None
+        # Whatever else asks for them in this transaction gets the same.
+        assert repo.orders.get("ord_000001", lock=True) == order
+        assert repo.payments.get("pay_000001", lock=True) == payment
+        repo.orders.update(replace(order, version=order.version + 1))
+        repo.payments.update(replace(payment, version=payment.version + 1))
+
+    def change_order(repo: Repository) -> None:
+        order = repo.orders.get("ord_000001", lock=True)
+        assert order is not None
+        repo.orders.update(replace(order, version=order.version + 1))
+
+    def change_payment(repo: Repository) -> None:
+        payment = repo.payments.get("pay_000001", lock=True)
+        assert payment is not None
+        repo.payments.update(replace(payment, version=payment.version + 1))
+
+    changes = (change_both, change_order, change_payment) * MANY
+    await asyncio.gather(*(store.write(change) for change in changes))
+    order, payment = await store.write(lambda repo: repo.lock_sale("ord_000001", "pay_000001"))
+    assert order is not None
+    assert payment is not None
+    assert (order.version, payment.version) == (1 + 2 * MANY, 1 + 2 * MANY)
+
+
+async def test_sale_that_is_not_whole_is_locked_as_far_as_it_goes(store: Store) -> None:
+    """Either may be missing; what was written or locked before is the same."""
+    await keep(store, an_order(), a_payment(1))
+
+    def body(repo: Repository) -> None:
+        order, payment = repo.lock_sale("ord_000001", "pay_none")
+        assert (order, payment) == (an_order(), None)
+        assert repo.lock_sale("ord_none", "pay_000001") == (None, a_payment(1))
+        changed = replace(an_order(), version=7)
+        repo.orders.update(changed)
+        assert repo.lock_sale("ord_000001", "pay_000001") == (changed, a_payment(1))
+
+    await store.write(body)
 
 
 async def head_is(store: Store, head: int) -> bool:

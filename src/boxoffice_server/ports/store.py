@@ -369,6 +369,10 @@ class Repository(SubscriptionRepositories, Protocol):
     @property
     def log(self) -> LogRepository: ...
 
+    def lock_sale(self, order_id: str, payment_id: str) -> tuple[Order | None, Payment | None]:
+        """Lock an order and the payment that pays for it, in this order."""
+        ...
+
 
 class Store(Protocol):
     """Where everything is kept.

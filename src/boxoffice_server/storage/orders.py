@@ -5,7 +5,7 @@ from sqlalchemy import ColumnElement, delete, insert, select
 from boxoffice_server.domain.order import Order
 from boxoffice_server.ports import OrderFilter
 from boxoffice_server.storage.codecs import from_order, tag_rows, to_order
-from boxoffice_server.storage.rows import insert_row, newest_first, one_row, update_row
+from boxoffice_server.storage.rows import Row, insert_row, newest_first, one_row, update_row
 from boxoffice_server.storage.session import Session
 from boxoffice_server.storage.tables import order_tags, orders
 from boxoffice_server.storage.times import to_microseconds
@@ -32,10 +32,20 @@ class SqlOrders:
         row = one_row(self._session, orders, lock=lock, id=order_id)
         if row is None:
             return None
+        return self.locked(row) if lock else self._seen(row)
+
+    def holds(self, order_id: str) -> bool:
+        """Tell whether nobody else can change it before this transaction ends."""
+        return order_id in self._held
+
+    def locked(self, row: Row) -> Order:
+        """Take in a row that was locked."""
+        order = self._held[row["id"]] = self._seen(row)
+        return order
+
+    def _seen(self, row: Row) -> Order:
         order = to_order(row)
         self._tags[order.id] = order.tags
-        if lock:
-            self._held[order.id] = order
         return order
 
     def update(self, order: Order) -> None:

@@ -16,6 +16,7 @@ from boxoffice_server.storage.payment_codecs import (
     to_payment,
 )
 from boxoffice_server.storage.rows import (
+    Row,
     Statement,
     insert_if_absent,
     insert_row,
@@ -54,9 +55,15 @@ class SqlPayments:
         row = one_row(self._session, payments, lock=lock, id=payment_id)
         if row is None:
             return None
-        payment = to_payment(row)
-        if lock:
-            self._held[payment_id] = payment
+        return self.locked(row) if lock else to_payment(row)
+
+    def holds(self, payment_id: str) -> bool:
+        """Tell whether nobody else can change it before this transaction ends."""
+        return payment_id in self._held
+
+    def locked(self, row: Row) -> Payment:
+        """Take in a row that was locked."""
+        payment = self._held[row["id"]] = to_payment(row)
         return payment
 
     def by_intent(self, stripe_payment_intent_id: str) -> Payment | None:

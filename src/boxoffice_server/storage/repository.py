@@ -1,5 +1,7 @@
 """Everything the store keeps, as seen by one transaction."""
 
+from boxoffice_server.domain.order import Order
+from boxoffice_server.domain.payment import Payment
 from boxoffice_server.storage.duties import SqlDuties
 from boxoffice_server.storage.entitlements import SqlEntitlements, SqlSubscriptionEvents
 from boxoffice_server.storage.log import SqlLog
@@ -8,6 +10,7 @@ from boxoffice_server.storage.payments import SqlCustomers, SqlPayments
 from boxoffice_server.storage.products import SqlProducts
 from boxoffice_server.storage.refunds import SqlDisputes, SqlPaymentMethods, SqlRefunds
 from boxoffice_server.storage.requests import SqlNotifications, SqlOperations
+from boxoffice_server.storage.rows import lock_rows
 from boxoffice_server.storage.session import Session
 from boxoffice_server.storage.subscriptions import (
     SqlAccountTokens,
@@ -17,6 +20,7 @@ from boxoffice_server.storage.subscriptions import (
     SqlSubscriptionFacts,
     SqlSubscriptionProducts,
 )
+from boxoffice_server.storage.tables import orders, payments
 from boxoffice_server.storage.tasks import SqlTasks
 
 
@@ -24,6 +28,7 @@ class SqlRepository:
     """Implements ports.Repository over the session of one transaction."""
 
     def __init__(self, session: Session, log: SqlLog) -> None:
+        self._session = session
         self.products = SqlProducts(session)
         self.orders = SqlOrders(session)
         self.payments = SqlPayments(session)
@@ -44,3 +49,11 @@ class SqlRepository:
         self.grants = SqlGrants(session)
         self.duties = SqlDuties(session)
         self.log = log
+
+    def lock_sale(self, order_id: str, payment_id: str) -> tuple[Order | None, Payment | None]:
+        if not self.orders.holds(order_id) and not self.payments.holds(payment_id):
+            rows = lock_rows(self._session, ((orders, order_id), (payments, payment_id)))
+            if rows is not None:
+                return self.orders.locked(rows[0]), self.payments.locked(rows[1])
+        order = self.orders.get(order_id, lock=True)
+        return order, self.payments.get(payment_id, lock=True)

@@ -225,6 +225,32 @@ def _select(
     return Statement(dialect, query, answers=tuple(table.c), of="" if lock else table.name)
 
 
+def lock_rows(session: Session, keys: Sequence[tuple[Table, str]]) -> Sequence[Row] | None:
+    """Lock a row of each of these tables by its id, in their order; None unless all are there."""
+    tables = tuple(table for table, _ in keys)
+    found = _lock_each(session.dialect, tables).row(
+        session, {table.name: row_id for table, row_id in keys}
+    )
+    if found is None:
+        return None
+    values = iter(found.values())
+    return [{column.name: next(values) for column in table.c} for table in tables]
+
+
+@cache
+def _lock_each(dialect: str, tables: tuple[Table, ...]) -> Statement:
+    """Write what locks rows of several tables: PostgreSQL does it in the order of FROM.
+
+    https://github.com/postgres/postgres/blob/REL_16_STABLE/src/backend/executor/nodeLockRows.c
+    """
+    columns = [
+        column.label(f"{table.name}_{column.name}") for table in tables for column in table.c
+    ]
+    wanted = (table.c.id == bindparam(table.name) for table in tables)
+    query = select(*columns).select_from(*tables).where(*wanted).with_for_update(key_share=True)
+    return Statement(dialect, query, answers=columns)
+
+
 def latest_first(
     session: Session,
     query: Select[Any],
