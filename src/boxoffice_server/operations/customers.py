@@ -15,6 +15,8 @@ from boxoffice_server.ports import (
 
 # Stripe's clock may be behind ours by this much where its books are read.
 CLOCK_MARGIN = timedelta(minutes=5)
+# How many customers are kept in memory, some 4 MB of them.
+MOST_KNOWN = 10_000
 
 
 class Customers:
@@ -24,11 +26,14 @@ class Customers:
         self._store = store
         self._clock = clock
         self._gateway = gateway
+        # Those whom the vendor knows: none of them ever changes.
+        self._known: dict[str, Customer] = {}
 
     def keep(self, repo: Repository, user_id: str) -> Customer:
         """Answer a user's customer, which may not be the vendor's yet."""
-        known = repo.customers.get(user_id)
+        known = self._known.get(user_id) or repo.customers.get(user_id)
         if known is not None:
+            self._remember(known)
             return known
         now = self._clock.now()
         return repo.customers.keep(
@@ -39,6 +44,14 @@ class Customers:
                 create_time=now,
             )
         )
+
+    def _remember(self, customer: Customer) -> None:
+        """Keep the last ones that were asked for, for as long as there is room."""
+        if customer.stripe_customer_id:
+            self._known.pop(customer.user_id, None)
+            self._known[customer.user_id] = customer
+            if len(self._known) > MOST_KNOWN:
+                del self._known[next(iter(self._known))]
 
     async def stripe_id(self, customer: Customer, operation: Operation) -> str:
         """Answer the vendor's id of a customer; has the vendor make them if it has not yet.
