@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from boxoffice_server.domain.order import OrderStatus, created
-from boxoffice_server.ports import KeyTakenError, Repository, Store
+from boxoffice_server.ports import KeyTakenError, OvertakenError, Repository, Store
 from boxoffice_server.storage.session import MOST_TOGETHER
 from tests.storage.samples import a_payment, an_operation, an_order, events_of
 from tests.support.stores import appended, opened_store, position_of, whole_log
@@ -94,10 +94,31 @@ async def test_operation_ends_once(store: Store) -> None:
     begun = an_operation()
     ended = replace(begun, answer=b"first", settled=True, owner="", lease_time=None)
     await store.write(lambda repo: repo.operations.record(begun))
-    assert await store.write(lambda repo: repo.operations.end(ended))
+    await store.write(lambda repo: repo.operations.end(ended))
     again = replace(ended, answer=b"second")
-    assert not await store.write(lambda repo: repo.operations.end(again))
+    with pytest.raises(OvertakenError):
+        await store.write(lambda repo: repo.operations.end(again))
     assert await store.read(lambda repo: repo.operations.get(begun.key)) == ended
+
+
+async def test_nothing_is_kept_with_an_end_that_comes_too_late(store: Store) -> None:
+    """Nor with a change of what is not there, where the transaction is one statement as well."""
+    begun = an_operation()
+    ended = replace(begun, answer=b"first", settled=True)
+    await store.write(lambda repo: repo.operations.record(ended))
+
+    def end(repo: Repository) -> None:
+        repo.payments.insert(a_payment(1))
+        repo.operations.end(replace(ended, answer=b"second"))
+
+    def change(repo: Repository) -> None:
+        repo.payments.insert(a_payment(1))
+        repo.payments.update(a_payment(2))
+
+    for body, error in ((end, OvertakenError), (change, LookupError)):
+        with pytest.raises(error):
+            await store.write(body)
+        assert await store.read(lambda repo: repo.payments.get("pay_000001")) is None
 
 
 async def test_operation_that_was_taken_up_is_not_ended_by_who_was_refused(store: Store) -> None:
@@ -107,8 +128,9 @@ async def test_operation_that_was_taken_up_is_not_ended_by_who_was_refused(store
     ended = replace(begun, answer=b"no", failed=True, settled=True)
     await store.write(lambda repo: repo.operations.record(begun))
     await store.write(lambda repo: repo.operations.update(taken))
-    assert not await store.write(lambda repo: repo.operations.end(ended, if_tries=begun.tries))
-    assert await store.write(lambda repo: repo.operations.end(ended, if_tries=taken.tries))
+    with pytest.raises(OvertakenError):
+        await store.write(lambda repo: repo.operations.end(ended, if_tries=begun.tries))
+    await store.write(lambda repo: repo.operations.end(ended, if_tries=taken.tries))
     kept = await store.read(lambda repo: repo.operations.get(begun.key))
     assert kept == replace(ended, tries=taken.tries, attempt=taken.attempt)
 

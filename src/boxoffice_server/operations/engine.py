@@ -27,6 +27,7 @@ from boxoffice_server.ports import (
     KeyTakenError,
     Operation,
     OperationKey,
+    OvertakenError,
     Repository,
     Store,
 )
@@ -281,7 +282,7 @@ class Operations:
         )
         try:
             finished = await self._store.write(finish)
-        except _OvertakenError:
+        except OvertakenError:
             finished = await self._ended_elsewhere(operation)
         await reach_async(FailPoint.SETTLED, name)
         return finished
@@ -305,8 +306,7 @@ class Operations:
         finished = replace(told, answer=raw, failed=failed, settled=True, owner="", lease_time=None)
         # Whoever took up what was refused here may get through with it.
         if_tries = None if refusal is None else operation.tries
-        if not repo.operations.end(finished, if_tries=if_tries):
-            raise _OvertakenError
+        repo.operations.end(finished, if_tries=if_tries)
         reach(FailPoint.SETTLING, operation.key.operation)
         return finished
 
@@ -437,10 +437,6 @@ class Operations:
         finally:
             self._running.discard(operation.key)
             self._left -= 1
-
-
-class _OvertakenError(Exception):
-    """Another instance took an operation up and was faster: nothing of this try is kept."""
 
 
 def _ran_out(operation: Operation, clock: Clock) -> bool:

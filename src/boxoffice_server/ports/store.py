@@ -46,6 +46,10 @@ class KeyTakenError(Exception):
     """An operation could not be recorded: one with its key is there already."""
 
 
+class OvertakenError(Exception):
+    """An operation could not be ended: somebody else has ended it, or has taken it up."""
+
+
 class ProductRepository(Protocol):
     """Products, the deleted ones included."""
 
@@ -243,10 +247,11 @@ class OperationRepository(Protocol):
         """Write what has become of an operation that is there."""
         ...
 
-    def end(self, operation: Operation, *, if_tries: int | None = None) -> bool:
-        """Write how an operation has ended. False, changing nothing, if it had its answer before.
+    def end(self, operation: Operation, *, if_tries: int | None = None) -> None:
+        """Write how an operation has ended.
 
-        Or if it was taken up another number of times than `if_tries`, where that is given.
+        Where it has its answer already, or was taken up another number of times than `if_tries`,
+        where that is given, the transaction fails: OvertakenError.
         """
         ...
 

@@ -7,7 +7,7 @@ from functools import cache
 from sqlalchemy import ColumnElement, and_, bindparam, or_, select, text, update
 
 from boxoffice_server.domain.notification import Notification, NotificationState, Source
-from boxoffice_server.ports import NotificationFilter, Operation, OperationKey
+from boxoffice_server.ports import NotificationFilter, Operation, OperationKey, OvertakenError
 from boxoffice_server.storage.codecs import (
     from_notification,
     from_operation,
@@ -22,7 +22,7 @@ from boxoffice_server.storage.rows import (
     one_row,
     update_row,
 )
-from boxoffice_server.storage.session import Session
+from boxoffice_server.storage.session import Session, Write
 from boxoffice_server.storage.tables import UNSETTLED, notifications, operations
 from boxoffice_server.storage.times import to_microseconds
 
@@ -129,14 +129,22 @@ class SqlOperations:
         values = {name: changed[name] for name in _CHANGING}
         update_row(self._session, operations, values, *_KEY)
 
-    def end(self, operation: Operation, *, if_tries: int | None = None) -> bool:
+    def end(self, operation: Operation, *, if_tries: int | None = None) -> None:
         changed = from_operation(operation)
         values = {name: changed[name] for name in _ENDING}
         values |= {f"{name}_": changed[name] for name in _KEY}
         if if_tries is not None:
             values["if_tries"] = if_tries
         statement = _end(self._session.dialect, counts_tries=if_tries is not None)
-        return statement.count(self._session, values) == 1
+        self._session.write(
+            Write(
+                sql=statement.sql,
+                arguments=statement.arguments(values),
+                row=(operations.name, *(changed[name] for name in _KEY)),
+                tell=_check_ended,
+                may_refuse=True,
+            )
+        )
 
     def unsettled_on(self, resource_id: str) -> list[Operation]:
         query = select(operations).where(UNSETTLED, operations.c.resource_id == resource_id)
@@ -152,6 +160,11 @@ class SqlOperations:
         query = query.order_by(operations.c.create_time).limit(limit)
         query = query.with_for_update(skip_locked=True, key_share=True)
         return [to_operation(row) for row in self._session.connection.execute(query).mappings()]
+
+
+def _check_ended(count: int) -> None:
+    if count != 1:
+        raise OvertakenError
 
 
 _KEY = ("caller", "operation", "request_id")

@@ -191,6 +191,7 @@ def update_row(session: Session, table: Table, values: Row, *key: str) -> None:
             arguments=statement.arguments(parameters),
             row=(table.name, *(values[name] for name in key)),
             tell=check,
+            may_refuse=True,
         )
     )
 

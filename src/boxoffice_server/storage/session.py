@@ -31,7 +31,8 @@ class Write:
 
     `row` names the row it writes, the table first: two writes to one row are never sent together.
     `tell` is called with how many rows it has written, and then with what `answers` names:
-    aggregates over what the statement returns.
+    aggregates over what the statement returns. Where it `may_refuse` that, by raising, nothing of
+    the transaction is kept.
     """
 
     sql: str
@@ -39,6 +40,7 @@ class Write:
     row: tuple[str, ...]
     tell: Callable[..., None]
     answers: tuple[str, ...] = ()
+    may_refuse: bool = False
 
 
 class Session(ABC):
@@ -138,6 +140,8 @@ class GatheringSession(Session):
         try:
             yield
             if writes := self._gathered():
+                if any(write.may_refuse for write in writes):
+                    self._begin()
                 self._send(writes)
             if self._is_begun:
                 await_only(self._driver.execute("COMMIT"))
