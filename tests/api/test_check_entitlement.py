@@ -12,13 +12,14 @@ from boxoffice.entitlements.v1 import subscriptions_pb2
 from boxoffice.entitlements.v1.entitlements_pb2_grpc import EntitlementsServiceStub
 from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
 from boxoffice_server.domain.errors import Reason
-from boxoffice_server.domain.stream import Token, TokenKind, decode_token
+from boxoffice_server.domain.stream import TokenKind, decode_token
 from boxoffice_server.domain.subscription import Environment, SubscriptionProduct
 from tests.support.calls import new_user, refused, refused_field
 from tests.support.entitled import a_new_product, around, entitled, keep, numbers
 from tests.support.sales import create_product
 from tests.support.service import ServiceThread
 from tests.support.subscriptions import ACTIVE, EXPIRED, TRIAL, a_key, an_entitlement
+from tests.support.tokens import a_token
 
 pytestmark = pytest.mark.parametrize(
     "store", ["sqlite", "postgresql"], indirect=True, scope="module"
@@ -236,8 +237,8 @@ def test_token_that_the_log_never_gave_is_refused(
 ) -> None:
     """Of another log, from ahead of this one, or mangled."""
     real = decode_token(grpc_stub.ListEntitlements(pb.ListEntitlementsRequest()).resume_token)
-    other = Token(log_id=uuid.uuid4(), kind=kind, number=1).encode()
-    ahead = Token(log_id=real.log_id, kind=kind, number=1 << 40).encode()
+    other = a_token(log_id=uuid.uuid4(), kind=kind, number=1).encode()
+    ahead = a_token(log_id=real.log_id, kind=kind, number=1 << 40).encode()
     for token, reason in (
         (other, Reason.LOG_CHANGED),
         (ahead, Reason.POSITION_AHEAD),

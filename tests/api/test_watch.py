@@ -16,7 +16,7 @@ from boxoffice.orders.v1 import orders_pb2 as pb
 from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
 from boxoffice.payments.v1.payments_pb2_grpc import PaymentsServiceStub
 from boxoffice_server.domain.errors import Reason
-from boxoffice_server.domain.stream import Token, TokenKind, decode_token
+from boxoffice_server.domain.stream import TokenKind, decode_token
 from tests.support.calls import (
     caught_up,
     frames,
@@ -27,6 +27,7 @@ from tests.support.calls import (
 )
 from tests.support.sales import create_intent, create_product
 from tests.support.service import Account
+from tests.support.tokens import a_token
 
 EARLIEST, LATEST = streams_pb2.START_POSITION_EARLIEST, streams_pb2.START_POSITION_LATEST
 STARTED = pb.ORDER_STATUS_TASK_STARTED
@@ -201,7 +202,7 @@ def test_page_token_resumes_no_stream(grpc_stub: OrdersServiceStub, sold: list[p
 def test_token_of_another_log_is_refused(grpc_stub: OrdersServiceStub, kind: TokenKind) -> None:
     """A database that was made anew has another log, which the error names."""
     log_id = decode_token(token_of(grpc_stub)).log_id
-    other = Token(log_id=uuid.uuid4(), kind=kind, number=1)
+    other = a_token(log_id=uuid.uuid4(), kind=kind, number=1)
     with refused(Reason.LOG_CHANGED) as refusal:
         next(frames(grpc_stub, resume_token=other.encode()))
     assert refusal.metadata == {"log_id": str(log_id)}
@@ -214,7 +215,7 @@ def test_token_from_the_future_is_refused(
 ) -> None:
     """A database that was restored from a backup has not got there yet."""
     head = decode_token(token_of(grpc_stub))
-    future = Token(log_id=head.log_id, kind=kind, number=head.number + ahead)
+    future = a_token(log_id=head.log_id, kind=kind, number=head.number + ahead)
     with refused(Reason.POSITION_AHEAD) as refusal:
         next(frames(grpc_stub, resume_token=future.encode()))
     assert int(refusal.metadata["head"]) >= head.number

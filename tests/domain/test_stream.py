@@ -19,12 +19,13 @@ from boxoffice_server.domain.stream import (
     check_position,
     decode_token,
 )
+from tests.support.tokens import a_token
 
 LOG = uuid.UUID("0192f0c1-0000-7000-8000-00000000002a")
 OTHER_LOG = uuid.UUID("0192f0c1-0000-7000-8000-00000000002b")
 MOST = (1 << 63) - 1
 _tokens = st.builds(
-    Token,
+    a_token,
     log_id=st.uuids(),
     kind=st.sampled_from(TokenKind),
     number=st.integers(min_value=0, max_value=MOST),
@@ -48,6 +49,17 @@ def test_a_token_is_written_the_same_for_ever() -> None:
     """Callers keep tokens for months, so their form never changes."""
     token = Token(log_id=LOG, kind=TokenKind.POSITION, number=90210)
     assert token.encode() == "AQEBkvDBAABwAIAAAAAAAAAqAAAAAAABYGIzpRNq"
+    event = a_token(log_id=LOG, kind=TokenKind.EVENT, number=90210)
+    assert event.encode() == (
+        "AQMBkvDBAABwAIAAAAAAAAAqAAAAAAABYGJldnRfMDE5MmYwYzEwMDAwNzAwMDgwMDAwMDAwMDAwMDAwMmFtvMbl"
+    )
+
+
+def test_a_token_names_an_event_if_its_kind_does_and_no_other() -> None:
+    """The checksum alone makes no token."""
+    for kind in TokenKind:
+        token = a_token(log_id=LOG, kind=kind, number=1)
+        refused(replace(token, event_id="" if token.event_id else "evt_1").encode())
 
 
 @given(_tokens)

@@ -11,12 +11,12 @@ from boxoffice_server.domain.order import Order, OrderEvent, change
 from boxoffice_server.domain.stream import LogRecord
 from boxoffice_server.ports import Repository
 from boxoffice_server.storage.lines import Line
-from boxoffice_server.storage.log import UnnumberedLog
 from boxoffice_server.storage.log_keys import keys_of
 from boxoffice_server.storage.orders import SqlOrders
 from boxoffice_server.storage.postgres import _engine
 from boxoffice_server.storage.repository import SqlRepository
 from boxoffice_server.storage.session import GatheringSession
+from boxoffice_server.storage.unnumbered_log import UnnumberedLog
 from tests.storage.samples import at
 from tests.support.stores import plain_encode, until
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -11,6 +12,7 @@ from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.order import OrderEvent, OrderStatus, created
 from boxoffice_server.domain.stream import LogFilter, LogRecord, RecordKind, Token, TokenKind
 from boxoffice_server.ports import Repository, Store
+from boxoffice_server.storage.times import to_microseconds
 from tests.storage.samples import SECOND, START, a_product, an_order, at, events_of
 from tests.support.stores import appended, clock_moved, position_of, whole_log
 
@@ -101,17 +103,19 @@ async def test_token_names_the_log_and_the_write(store: Store) -> None:
     assert await position_of(store, token) == 1
     second = await append(store, created(an_order(2)))
     assert await position_of(store, second) == 2
-    assert second.number > token.number
 
 
 async def test_append_that_the_log_never_held_is_ahead(store: Store) -> None:
     """A token from a lost future of this log is told from one that waits for its number."""
     token = await append(store, created(an_order()))
-    with pytest.raises(BoxofficeError) as caught:
-        await store.read(lambda repo: repo.log.resolve(token.number + 1000))
-    assert caught.value.reason is Reason.POSITION_AHEAD
-    assert caught.value.metadata == {"head": "1"}
-    assert await store.read(lambda repo: repo.log.resolve(0)) == 0
+    for kind, event_id in ((TokenKind.APPEND, ""), (TokenKind.EVENT, "evt_none")):
+        lost = replace(token, kind=kind, number=token.number + 1000, event_id=event_id)
+        with pytest.raises(BoxofficeError) as caught:
+            await store.read(partial(resolved, token=lost))
+        assert caught.value.reason is Reason.POSITION_AHEAD
+        assert caught.value.metadata == {"head": "1"}
+    start = replace(token, kind=TokenKind.APPEND, number=0, event_id="")
+    assert await store.read(partial(resolved, token=start)) == 0
 
 
 async def test_page_is_complete_up_to_what_it_says(store: Store) -> None:
@@ -219,14 +223,34 @@ async def test_compaction_drops_a_prefix_and_never_the_head(store: Store) -> Non
     assert await position_of(store, tokens[-1]) == 5
 
 
-async def test_token_of_a_dropped_append_is_refused(store: Store) -> None:
-    """An append whose record was dropped can't be resolved, and says why."""
-    number = (await append(store, created(an_order(1)))).number
+async def test_token_of_what_was_dropped_is_refused(store: Store) -> None:
+    """Whatever it names it by, it can't be resolved, and says why; a younger one is ahead."""
+    dropped = created(an_order(1))
+    token = await append(store, dropped)
     await append(store, created(an_order(2)))
+    by_append = replace(token, kind=TokenKind.APPEND, number=1, event_id="")
+    by_event = replace(token, kind=TokenKind.EVENT, number=made(dropped), event_id=dropped.id)
+    for known in (by_append, by_event):
+        assert await position_of(store, known) == 1
     await store.write(lambda repo: repo.log.compact(before=at(2)))
+    for gone in (by_append, by_event):
+        with pytest.raises(BoxofficeError) as caught:
+            await store.read(partial(resolved, token=gone))
+        assert caught.value.reason is Reason.POSITION_COMPACTED
+    lost = replace(by_event, number=made(created(an_order(3))), event_id="evt_none")
     with pytest.raises(BoxofficeError) as caught:
-        await store.read(lambda repo: repo.log.resolve(number))
-    assert caught.value.reason is Reason.POSITION_COMPACTED
+        await store.read(partial(resolved, token=lost))
+    assert caught.value.reason is Reason.POSITION_AHEAD
+
+
+def resolved(repo: Repository, token: Token) -> int | None:
+    """The position that a token stands for."""
+    return repo.log.resolve(token)
+
+
+def made(event: OrderEvent) -> int:
+    """When an event was made, as tokens tell it."""
+    return to_microseconds(event.create_time)
 
 
 async def test_position_ahead_of_the_head_is_refused(store: Store) -> None:
@@ -250,11 +274,13 @@ async def test_listeners_hear_that_the_log_has_grown(store: Store) -> None:
     assert not unheard.is_set()
 
 
-async def test_token_counts_what_the_store_knows(store: Store, database: str) -> None:
-    """SQLite knows the position when it writes; PostgreSQL knows the append only."""
-    token = await store.write(lambda repo: appended(repo, created(an_order())))
-    known = TokenKind.POSITION if database.startswith("sqlite") else TokenKind.APPEND
-    assert token.kind is known
+async def test_token_names_what_the_store_knows(store: Store, database: str) -> None:
+    """SQLite knows the position as it writes; PostgreSQL the event, once it knows the log."""
+    kinds = [(await append(store, created(an_order(number)))).kind for number in (1, 2)]
+    if database.startswith("sqlite"):
+        assert kinds == [TokenKind.POSITION, TokenKind.POSITION]
+    else:
+        assert kinds == [TokenKind.APPEND, TokenKind.EVENT]
 
 
 async def test_here_lies_behind_all_that_was_appended(store: Store) -> None:

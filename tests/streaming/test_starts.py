@@ -29,6 +29,7 @@ from tests.streaming.reading import (
     positions_in,
     read_events,
 )
+from tests.support.tokens import a_token
 
 
 async def test_stream_from_the_head_tells_what_happens_from_now_on(
@@ -92,7 +93,7 @@ async def refusal(store: Store, feeds: Feeds, start: Start) -> BoxofficeError:
 async def test_token_of_another_log_is_refused(store: Store, feeds: Feeds) -> None:
     """Whichever kind it is."""
     for kind in TokenKind:
-        error = await refusal(store, feeds, Token(log_id=uuid.uuid4(), kind=kind, number=0))
+        error = await refusal(store, feeds, a_token(log_id=uuid.uuid4(), kind=kind, number=0))
         assert error.reason is Reason.LOG_CHANGED
 
 
@@ -101,7 +102,7 @@ async def test_token_from_the_future_is_refused(store: Store, feeds: Feeds) -> N
     token = await append(store, [an_event(1)])
     await numbered(store, 1)
     for kind in TokenKind:
-        ahead = Token(log_id=token.log_id, kind=kind, number=99)
+        ahead = a_token(log_id=token.log_id, kind=kind, number=99)
         error = await refusal(store, feeds, ahead)
         assert (error.reason, error.metadata) == (Reason.POSITION_AHEAD, {"head": "1"})
 

@@ -106,7 +106,7 @@ async def position_of(store: Store, token: Token) -> int:
     found: list[int] = []
 
     async def numbered() -> bool:
-        position = await store.read(lambda repo: repo.log.resolve(token.number))
+        position = await store.read(lambda repo: repo.log.resolve(token))
         found.extend([] if position is None else [position])
         return bool(found)
 

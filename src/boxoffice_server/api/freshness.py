@@ -5,7 +5,7 @@ committed; so a read that begins later sees the write, numbered or not, and wait
 is left is to refuse a token that this log never gave.
 """
 
-from typing import Literal, Protocol, assert_never
+from typing import Literal, Protocol
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.stream import Token, TokenKind, check_position, decode_token
@@ -39,19 +39,12 @@ def check_fresh(repo: Repository, token: Token | None) -> None:
     bounds = repo.log.bounds()
     # What lies before the log's beginning has long been there.
     oldest = bounds.earliest - 1
-    match token.kind:
-        case TokenKind.POSITION:
-            check_position(bounds, token.log_id, max(token.number, oldest))
-        case TokenKind.APPEND:
-            check_position(bounds, token.log_id, oldest)
-            _check_append(repo, token.number)
-        case _:
-            assert_never(token.kind)
-
-
-def _check_append(repo: Repository, append_id: int) -> None:
+    if token.kind is TokenKind.POSITION:
+        check_position(bounds, token.log_id, max(token.number, oldest))
+        return
+    check_position(bounds, token.log_id, oldest)
     try:
-        repo.log.resolve(append_id)
+        repo.log.resolve(token)
     except BoxofficeError as error:
         if error.reason is not Reason.POSITION_COMPACTED:
             raise

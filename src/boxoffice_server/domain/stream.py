@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 
@@ -17,32 +17,37 @@ _CHECKSUM_BYTES = 4
 
 
 class TokenKind(StrEnum):
-    """What a token's number counts: numbered positions, or appends not numbered yet."""
+    """What a token names its place by: its position, or an append or event not numbered yet."""
 
     POSITION = "position"
     APPEND = "append"
+    EVENT = "event"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """A place in one log: everything up to and including `number` lies behind it."""
+    """A place in one log: everything up to and including what it names lies behind it.
+
+    `number` is the position's or the append's. An event is named by `event_id`, and `number` says
+    when it was made, in microseconds since 1970, which tells whether a log without it is too young
+    or too old.
+    """
 
     log_id: uuid.UUID
     kind: TokenKind
     number: int
+    event_id: str = ""
 
     def encode(self) -> str:
         """Write the token as callers see it: opaque, safe in a URL, with a checksum."""
-        match self.kind:
-            case TokenKind.POSITION:
-                kind = 1
-            case TokenKind.APPEND:
-                kind = 2
-            case _:
-                assert_never(self.kind)
-        body = bytes((_VERSION, kind)) + self.log_id.bytes + self.number.to_bytes(8)
+        body = bytes((_VERSION, _KINDS[self.kind])) + self.log_id.bytes + self.number.to_bytes(8)
+        body += self.event_id.encode()
         checked = body + zlib.crc32(body).to_bytes(_CHECKSUM_BYTES)
         return base64.urlsafe_b64encode(checked).decode().rstrip("=")
+
+
+_KINDS = {TokenKind.POSITION: 1, TokenKind.APPEND: 2, TokenKind.EVENT: 3}
+_KINDS_READ = {number: kind for kind, number in _KINDS.items()}
 
 
 def decode_token(text: str) -> Token:
@@ -53,13 +58,17 @@ def decode_token(text: str) -> Token:
     except (UnicodeEncodeError, binascii.Error) as error:
         raise _invalid_token() from error
     body, checksum = checked[:-_CHECKSUM_BYTES], checked[-_CHECKSUM_BYTES:]
-    if len(body) != _TOKEN_BYTES or zlib.crc32(body).to_bytes(_CHECKSUM_BYTES) != checksum:
+    if len(body) < _TOKEN_BYTES or zlib.crc32(body).to_bytes(_CHECKSUM_BYTES) != checksum:
         raise _invalid_token()
-    kinds = {1: TokenKind.POSITION, 2: TokenKind.APPEND}
-    number = int.from_bytes(body[18:])
-    if body[0] != _VERSION or body[1] not in kinds or number >= 1 << 63:
+    number, event = int.from_bytes(body[18:_TOKEN_BYTES]), body[_TOKEN_BYTES:]
+    kind = _KINDS_READ.get(body[1])
+    if body[0] != _VERSION or kind is None or number >= 1 << 63 or not event.isascii():
         raise _invalid_token()
-    token = Token(log_id=uuid.UUID(bytes=body[2:18]), kind=kinds[body[1]], number=number)
+    if bool(event) != (kind is TokenKind.EVENT):
+        raise _invalid_token()
+    token = Token(
+        log_id=uuid.UUID(bytes=body[2:18]), kind=kind, number=number, event_id=event.decode()
+    )
     # The decoder takes padding and base64's other alphabet too, which we never write.
     if token.encode() != text:
         raise _invalid_token()

@@ -325,11 +325,12 @@ class LogRepository(Protocol):
         """
         ...
 
-    def resolve(self, append_id: int) -> int | None:
-        """Answer the position an append was given; None while it has none.
+    def resolve(self, token: Token) -> int | None:
+        """Answer the position that a token of this log stands for; None while it has none.
 
-        Raises POSITION_COMPACTED where the append was dropped since, and POSITION_AHEAD where the
-        log never held it (a database restored from a backup).
+        Raises POSITION_COMPACTED where what it names was dropped since, and POSITION_AHEAD where
+        the log never held it (a database restored from a backup). Of a position that the token
+        names itself nothing is checked.
         """
         ...
 

@@ -11,8 +11,8 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import cache, partial
-from typing import Any
+from functools import cache
+from typing import Any, assert_never
 
 from sqlalchemy import Integer, Select, bindparam, delete, func, select, true, update
 
@@ -30,22 +30,15 @@ from boxoffice_server.domain.stream import (
 from boxoffice_server.ports import LogEvent
 from boxoffice_server.storage.codecs import Values
 from boxoffice_server.storage.log_keys import keys_of
-from boxoffice_server.storage.rows import Statement, insert_if_absent, insert_unless_there
-from boxoffice_server.storage.session import GatheringSession, Session, Write
+from boxoffice_server.storage.rows import Statement
+from boxoffice_server.storage.session import Session
 from boxoffice_server.storage.tables import business_clock, log, log_meta
 from boxoffice_server.storage.times import from_microseconds, to_microseconds
 
 Encode = Callable[[LogEvent], bytes]
 """Serialises an event as callers get it, but for its position."""
 
-# Records that are inserted together at most.
-_MOST_TOGETHER = 64
-# A token's number, and the log it belongs to.
-_PLACED = ("max(append_id)", "max((SELECT log_id FROM log_meta))")
-
 _BOUNDS = (log_meta.c.log_id, log_meta.c.earliest, log_meta.c.head)
-_META = (log_meta.c.log_id, log_meta.c.head, log_meta.c.high_time)
-
 _KINDS = {kind.value: kind for kind in RecordKind}
 
 # In the order of LogRecord's fields.
@@ -201,21 +194,26 @@ class SqlLog(ABC):
         records = [_record(row[len(_BOUNDS) :]) for row in rows]
         return records, head if len(records) < limit else records[-1].position
 
-    def resolve(self, append_id: int) -> int | None:
-        query = select(log.c.position).where(log.c.append_id == append_id)
-        row = self._session.connection.execute(query).one_or_none()
+    def resolve(self, token: Token) -> int | None:
+        match token.kind:
+            case TokenKind.POSITION:
+                return token.number
+            case TokenKind.APPEND:
+                named = log.c.append_id == token.number
+            case TokenKind.EVENT:
+                named = log.c.event_id == token.event_id
+            case _:
+                assert_never(token.kind)
+        row = self._session.connection.execute(select(log.c.position).where(named)).one_or_none()
         if row is not None:
             position: int | None = row.position
             return position
-        if append_id == 0:
+        if token.kind is TokenKind.APPEND and token.number == 0:
             return 0
-        # A token is given out once its append is committed. That the append isn't here means that
-        # it was dropped since, or that the log was restored from before it.
+        # A token is given out once its write is committed. That the record isn't here means that it
+        # was dropped since, or that the log was restored from before it.
         bounds = self.bounds()
-        newest = (
-            self._session.connection.execute(select(func.max(log.c.append_id))).scalar_one() or 0
-        )
-        if append_id > newest:
+        if token.number > self._last_known(token.kind, bounds):
             raise BoxofficeError(
                 Reason.POSITION_AHEAD,
                 "the token is ahead of the log",
@@ -223,11 +221,20 @@ class SqlLog(ABC):
             )
         raise _compacted(bounds)
 
+    def _last_known(self, kind: TokenKind, bounds: LogBounds) -> int:
+        """Answer the last number whose record, where it isn't here, has been dropped."""
+        if kind is TokenKind.APPEND:
+            newest = select(func.max(log.c.append_id))
+            return self._session.connection.execute(newest).scalar_one() or 0
+        return self._compacted_time() if bounds.earliest > 1 else -1
+
+    def _compacted_time(self) -> int:
+        time: int = self._session.connection.execute(select(log_meta.c.compacted_time)).scalar_one()
+        return time
+
     def position_before(self, time: datetime) -> int:
         bounds = self.bounds()
-        meta = select(log_meta.c.compacted_time)
-        dropped = self._session.connection.execute(meta).scalar_one()
-        if bounds.earliest > 1 and to_microseconds(time) <= dropped:
+        if bounds.earliest > 1 and to_microseconds(time) <= self._compacted_time():
             raise _compacted(bounds)
         return self._position_before(time)
 
@@ -272,88 +279,6 @@ class SqlLog(ABC):
         return label
 
 
-class NumberedLog(SqlLog):
-    """The log of a store with one writer: a record is numbered as it is inserted."""
-
-    @property
-    def _token_kind(self) -> TokenKind:
-        return TokenKind.POSITION
-
-    def _append(self, record: Values) -> None:
-        meta = _meta(self._session.dialect).row(self._session, {})
-        if meta is None:
-            raise LookupError("the log has lost its row in log_meta")
-        self._log_id = meta["log_id"]
-        position: int = meta["head"] + 1
-        high_time = max(meta["high_time"], record["create_time"])
-        values = {**record, "position": position, "high_time": high_time}
-        if not insert_if_absent(self._session, log, values, "event_id"):
-            self._reach(self._placed(record["event_id"]))
-            return
-        moved = {"head": position, "high_time": high_time}
-        _advance(self._session.dialect).count(self._session, moved)
-        self.appended = True
-        self._reach(position)
-
-    def _placed(self, event_id: str) -> int:
-        query = select(log.c.position).where(log.c.event_id == event_id)
-        return int(self._session.connection.execute(query).scalar_one())
-
-
-class UnnumberedLog(SqlLog):
-    """The log of a store with many writers: a record is numbered after its transaction.
-
-    Records are inserted together, behind what they tell of: so all locks are there before any
-    record takes its id.
-    """
-
-    def __init__(self, session: GatheringSession, encode: Encode) -> None:
-        super().__init__(session, encode)
-        self._records: list[Values] = []
-        session.gather = self._gather
-
-    @property
-    def _token_kind(self) -> TokenKind:
-        return TokenKind.APPEND
-
-    def _append(self, record: Values) -> None:
-        self._records.append(record)
-        if len(self._records) == _MOST_TOGETHER:
-            self._session.flush()
-
-    def _gather(self) -> Sequence[Write]:
-        if not self._records:
-            return ()
-        records, self._records = self._records, []
-        statement = _append_all(self._session.dialect, tuple(records[0]), len(records))
-        write = Write(
-            sql=statement.sql,
-            arguments=statement.arguments(
-                {
-                    f"{name}_{number}": value
-                    for number, record in enumerate(records)
-                    for name, value in record.items()
-                }
-            ),
-            row=(log.name,),
-            tell=partial(self._appended, records),
-            answers=_PLACED,
-        )
-        return (write,)
-
-    def _appended(
-        self, records: Sequence[Values], count: int, last: int | None, log_id: str | None
-    ) -> None:
-        if last is not None and log_id is not None:
-            self.appended = True
-            self._log_id = uuid.UUID(log_id)
-            self._reach(last)
-        if count < len(records):
-            events = [record["event_id"] for record in records]
-            query = select(func.max(log.c.append_id)).where(log.c.event_id.in_(events))
-            self._reach(self._session.connection.execute(query).scalar_one())
-
-
 @cache
 def _bounds(dialect: str) -> Statement:
     return Statement(dialect, select(*_BOUNDS), answers=_BOUNDS)
@@ -362,27 +287,6 @@ def _bounds(dialect: str) -> Statement:
 @cache
 def _unfiltered(dialect: str) -> Statement:
     return Statement(dialect, _NEXT)
-
-
-@cache
-def _meta(dialect: str) -> Statement:
-    return Statement(dialect, select(*_META), answers=_META)
-
-
-@cache
-def _advance(dialect: str) -> Statement:
-    query = update(log_meta).values(head=bindparam("head"), high_time=bindparam("high_time"))
-    return Statement(dialect, query)
-
-
-@cache
-def _append_all(dialect: str, written: tuple[str, ...], count: int) -> Statement:
-    rows = [
-        {name: bindparam(f"{name}_{number}", type_=log.c[name].type) for name in written}
-        for number in range(count)
-    ]
-    statement = insert_unless_there(dialect, log, ("event_id",)).values(rows)
-    return Statement(dialect, statement.returning(log.c.append_id))
 
 
 def _record(row: Sequence[Any]) -> LogRecord:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
@@ -17,12 +18,13 @@ from sqlalchemy.util import greenlet_spawn
 from boxoffice_server.ports import KeyTakenError, Repository
 from boxoffice_server.storage.errors import unavailable
 from boxoffice_server.storage.lines import Lines
-from boxoffice_server.storage.log import Encode, UnnumberedLog
+from boxoffice_server.storage.log import Encode
 from boxoffice_server.storage.repository import SqlRepository
 from boxoffice_server.storage.schema import Work, check_schema
 from boxoffice_server.storage.sequencer import CHANNEL, Sequencer, set_within
 from boxoffice_server.storage.session import GatheringSession
 from boxoffice_server.storage.transactions import SqlStore
+from boxoffice_server.storage.unnumbered_log import TokenTooEarlyError, UnnumberedLog
 
 T = TypeVar("T")
 
@@ -76,6 +78,8 @@ class PostgresStore(SqlStore):
         )
         self._sequencer = Sequencer(numbered=self._tell_advance, log=log)
         self._sequencer_pid = 0
+        # The log's as it was when something was last appended.
+        self._log_id: uuid.UUID | None = None
         self._background: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -103,7 +107,11 @@ class PostgresStore(SqlStore):
 
     async def _write(self, body: Callable[[Repository], T]) -> T:
         work = partial(self._transact, body, _BEGIN, GatheringSession.transaction)
-        result, appended = await self._guarded(work)
+        try:
+            result, appended = await self._guarded(partial(work, self._log_id))
+        except TokenTooEarlyError:
+            # Once more, and no token before its records are sent.
+            result, appended = await self._guarded(work)
         if appended:
             self._sequencer.nudge()
         return result
@@ -123,13 +131,15 @@ class PostgresStore(SqlStore):
         body: Callable[[Repository], T],
         begin: str,
         opened: Callable[[GatheringSession], AbstractContextManager[None]],
+        log_id: uuid.UUID | None = None,
     ) -> tuple[T, bool]:
         def transact() -> tuple[T, bool]:
             with self._lines.lent() as line:
                 session = GatheringSession(line, begin)
                 with opened(session):
-                    log = UnnumberedLog(session, self._encode)
+                    log = UnnumberedLog(session, self._encode, log_id=log_id)
                     result = body(SqlRepository(session, log))
+                self._log_id = log.log_id or self._log_id
                 return result, log.appended
 
         # One greenlet for all of it; AsyncEngine takes one for each step on the way.

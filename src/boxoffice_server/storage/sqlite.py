@@ -19,7 +19,8 @@ from sqlalchemy.exc import DBAPIError
 from boxoffice_server.ports import KeyTakenError, Repository
 from boxoffice_server.storage.errors import StoreLocked, unavailable
 from boxoffice_server.storage.lane import Lane
-from boxoffice_server.storage.log import Encode, NumberedLog
+from boxoffice_server.storage.log import Encode
+from boxoffice_server.storage.numbered_log import NumberedLog
 from boxoffice_server.storage.repository import SqlRepository
 from boxoffice_server.storage.schema import Work, check_schema
 from boxoffice_server.storage.session import CursorSession

@@ -16,10 +16,9 @@ from boxoffice_server.domain.stream import (
     LogRecord,
     Start,
     Token,
-    TokenKind,
     check_position,
 )
-from boxoffice_server.ports import Clock, Store
+from boxoffice_server.ports import Clock, Repository, Store
 from boxoffice_server.streaming.channel import Channels, Framer
 from boxoffice_server.streaming.stream import Stream
 from boxoffice_server.streaming.tail import Tail
@@ -139,25 +138,11 @@ class Feed:
         return await self._store.read(lambda repo: repo.log.bounds())
 
     async def _after(self, token: Token) -> int:
-        match token.kind:
-            case TokenKind.POSITION:
-                position = token.number
-            case TokenKind.APPEND:
-                bounds = await self._bounds()
-                # The number of an append in another log means nothing here.
-                check_position(bounds, token.log_id, bounds.head)
-                position = await self._resolve(token.number)
-            case _:
-                assert_never(token.kind)
-        check_position(await self._bounds(), token.log_id, position)
-        return position
-
-    async def _resolve(self, append_id: int) -> int:
-        """Wait until an append is numbered."""
+        """Find the position that a token stands for; waits until what it names is numbered."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + RESOLVE_SECONDS
         while True:
-            position = await self._store.read(lambda repo: repo.log.resolve(append_id))
+            position = await self._store.read(lambda repo: _resolved(repo, token))
             if position is not None:
                 return position
             if loop.time() >= deadline:
@@ -167,3 +152,13 @@ class Feed:
                     retry_after=timedelta(seconds=1),
                 )
             await asyncio.sleep(RESOLVE_PAUSE)
+
+
+def _resolved(repo: Repository, token: Token) -> int | None:
+    bounds = repo.log.bounds()
+    # What a token of another log names means nothing here.
+    check_position(bounds, token.log_id, bounds.head)
+    position = repo.log.resolve(token)
+    if position is not None:
+        check_position(bounds, token.log_id, position)
+    return position
