@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from boxoffice_server.domain.notification import NotificationState, Source
+from boxoffice_server.domain.notification import Notification, NotificationState, Source
 from boxoffice_server.ports import NotificationFilter, Operation, Repository, Store
 from tests.storage.interleaving import interleaved
 from tests.storage.samples import a_notification, an_operation, at, keep
@@ -104,16 +104,27 @@ async def test_only_what_was_unrelated_is_released(store: Store) -> None:
     ]
     other = a_notification(9, state=NotificationState.UNRELATED, related_id="pi_2")
     await keep(store, *kept, other)
-    assert not await store.write(lambda repo: repo.notifications.release("pi_3"))
-    assert await store.write(lambda repo: repo.notifications.release("pi_3", "pi_1"))
-    assert not await store.write(lambda repo: repo.notifications.release("pi_1"))
-    waiting = NotificationFilter(state=NotificationState.WAITING)
-    (found,) = await store.read(
-        lambda repo: repo.notifications.find(waiting, before_id="", limit=9)
-    )
+    assert await released(store, "pi_3") == []
+    (found,) = await released(store, "pi_3", "pi_1")
     (unrelated,) = (each for each in kept if each.state is NotificationState.UNRELATED)
     assert found == replace(unrelated, state=NotificationState.WAITING)
     assert await store.read(lambda repo: repo.notifications.get(other.id)) == other
+    await store.write(lambda repo: repo.notifications.update(unrelated))
+
+    def again(repo: Repository) -> None:
+        repo.notifications.release("pi_1")
+        repo.notifications.update(replace(unrelated, state=NotificationState.APPLIED))
+        repo.notifications.release("pi_1")
+
+    await store.write(again)
+    assert await released(store, "pi_1") == []
+
+
+async def released(store: Store, *related_ids: str) -> list[Notification]:
+    """Release what speaks of these, and answer all that wait then."""
+    await store.write(lambda repo: repo.notifications.release(*related_ids))
+    waiting = NotificationFilter(state=NotificationState.WAITING)
+    return await store.read(lambda repo: repo.notifications.find(waiting, before_id="", limit=9))
 
 
 # -- operations that were left --------------------------------------------------------------------

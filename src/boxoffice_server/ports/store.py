@@ -213,11 +213,8 @@ class NotificationRepository(Protocol):
         """
         ...
 
-    def release(self, *related_ids: str) -> bool:
-        """Have the unrelated notifications that speak of these applied again; tell if any do.
-
-        Holds them first.
-        """
+    def release(self, *related_ids: str) -> None:
+        """Have the unrelated notifications that speak of these applied again. Holds them first."""
         ...
 
     def find(self, wanted: NotificationFilter, *, before_id: str, limit: int) -> list[Notification]:

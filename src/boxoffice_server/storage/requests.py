@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from functools import cache
 
-from sqlalchemy import ColumnElement, and_, bindparam, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, bindparam, or_, select, update
 
 from boxoffice_server.domain.notification import Notification, NotificationState, Source
 from boxoffice_server.ports import NotificationFilter, Operation, OperationKey, OvertakenError
@@ -26,8 +26,28 @@ from boxoffice_server.storage.session import Session, Write
 from boxoffice_server.storage.tables import UNSETTLED, notifications, operations
 from boxoffice_server.storage.times import to_microseconds
 
-# The first number keeps these apart from all other advisory locks.
-_HOLD = text("SELECT pg_advisory_xact_lock(1, hashtext(:related_id))")
+
+@cache
+def _hold(count: int) -> str:
+    """Write what locks so many names, one after the other."""
+    # The first number keeps these apart from all other advisory locks.
+    locks = (f"pg_advisory_xact_lock(1, hashtext(${number}))" for number in range(1, count + 1))
+    return f"SELECT {', '.join(locks)}"
+
+
+@cache
+def _release(dialect: str, count: int) -> Statement:
+    query = update(notifications).where(
+        notifications.c.related_id.in_([bindparam(f"related_{each}") for each in range(count)]),
+        notifications.c.state == bindparam("unrelated", NotificationState.UNRELATED.value),
+    )
+    return Statement(
+        dialect, query.values(state=bindparam("waiting", NotificationState.WAITING.value))
+    )
+
+
+def _released(_count: int) -> None:
+    """There may be none that speak of these."""
 
 
 class SqlNotifications:
@@ -69,17 +89,20 @@ class SqlNotifications:
         # SQLite has a single writer, so there every transaction that writes holds all locks.
         if self._session.dialect == "postgresql":
             # One order for all, so that none waits in a circle.
-            for related_id in sorted(related_ids):
-                self._session.connection.execute(_HOLD, {"related_id": related_id})
+            self._session.lock(_hold(len(related_ids)), tuple(sorted(related_ids)))
 
-    def release(self, *related_ids: str) -> bool:
+    def release(self, *related_ids: str) -> None:
         self.hold(*related_ids)
-        query = update(notifications).values(state=NotificationState.WAITING.value)
-        query = query.where(
-            notifications.c.related_id.in_(related_ids),
-            notifications.c.state == NotificationState.UNRELATED.value,
+        statement = _release(self._session.dialect, len(related_ids))
+        values = {f"related_{number}": each for number, each in enumerate(related_ids)}
+        self._session.write(
+            Write(
+                sql=statement.sql,
+                arguments=statement.arguments(values),
+                row=(notifications.name,),
+                tell=_released,
+            )
         )
-        return self._session.connection.execute(query).rowcount > 0
 
     def find(self, wanted: NotificationFilter, *, before_id: str, limit: int) -> list[Notification]:
         conditions: list[ColumnElement[bool]] = []

@@ -29,7 +29,8 @@ _PARAMETER = re.compile(r"\$(\d+)")
 class Write:
     """A statement that writes, which need not be sent at once.
 
-    `row` names the row it writes, the table first: two writes to one row are never sent together.
+    `row` names the row it writes, the table first, or the table alone where any of its rows may be
+    written: two writes to one row are never sent together.
     `tell` is called with how many rows it has written, and then with what `answers` names:
     aggregates over what the statement returns. Where it `may_refuse` that, by raising, nothing of
     the transaction is kept.
@@ -64,6 +65,10 @@ class Session(ABC):
         """
 
     @abstractmethod
+    def lock(self, sql: str, arguments: tuple[Any, ...]) -> None:
+        """Run a statement now that reads nothing, and takes locks to the transaction's end."""
+
+    @abstractmethod
     def count(self, sql: str, arguments: tuple[Any, ...]) -> int:
         """Run a statement now, and answer how many rows it has written."""
 
@@ -83,6 +88,9 @@ class CursorSession(Session):
         del of
         found: Sequence[Any] = self._run(sql, arguments).fetchall()
         return found
+
+    def lock(self, sql: str, arguments: tuple[Any, ...]) -> None:
+        self._run(sql, arguments)
 
     def count(self, sql: str, arguments: tuple[Any, ...]) -> int:
         return int(self._run(sql, arguments).rowcount)
@@ -165,6 +173,10 @@ class GatheringSession(Session):
             self._begin()
         return self._run(sql, arguments)
 
+    def lock(self, sql: str, arguments: tuple[Any, ...]) -> None:
+        self._begin()
+        self._run(sql, arguments)
+
     def count(self, sql: str, arguments: tuple[Any, ...]) -> int:
         self._check_writable()
         self.flush()
@@ -175,7 +187,9 @@ class GatheringSession(Session):
 
     def write(self, write: Write) -> None:
         self._check_writable()
-        if write.row in self._rows or len(self._waiting) == MOST_TOGETHER:
+        table = write.row[:1]
+        overlaps = table[0] in self._tables if write.row == table else table in self._rows
+        if overlaps or write.row in self._rows or len(self._waiting) == MOST_TOGETHER:
             self.flush()
         self._waiting.append(write)
         self._rows.add(write.row)
