@@ -3,35 +3,53 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 T = TypeVar("T")
+
+# All that run in this process, whoever started them.
+_own: WeakSet[asyncio.Task[Any]] = WeakSet()
 
 
 class OwnTasks:
     """Runs work in tasks of its own, which no caller's cancellation reaches.
 
-    `unheard` is told of an error whose caller has left, for nobody else would hear of it.
+    Work that such a task waits for is run within it. `unheard` is told of an error whose caller has
+    left, for nobody else would hear of it.
     """
 
     def __init__(self, unheard: Callable[[BaseException], None]) -> None:
         self._unheard = unheard
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: set[asyncio.Future[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start work that nobody waits for; it tells of its own errors."""
         task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        _own.add(task)
         return task
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run work to its end, and answer what it answers to a caller who is still there."""
+        if asyncio.current_task() in _own:
+            return await self._run_here(work)
         task = self.start(work)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             task.add_done_callback(self._tell_unheard)
             raise
+
+    async def _run_here(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run work within a task that nobody cancels, and have it waited for like any other."""
+        ended = asyncio.get_running_loop().create_future()
+        self._running.add(ended)
+        try:
+            return await work
+        finally:
+            self._running.discard(ended)
+            ended.set_result(None)
 
     async def finish(self) -> None:
         """Wait until nothing runs."""
