@@ -6,6 +6,7 @@ Enums convert by name: the proto's words are the domain's, with the enum's own p
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache, lru_cache
 from typing import TypeVar
 
 from google.protobuf import struct_pb2, timestamp_pb2
@@ -155,7 +156,7 @@ def to_order(order: Order) -> orders_pb2.Order:
         created_by=order.created_by,
         status=to_order_status(order.status),
         price=to_money(order.price),
-        product=to_product(order.product),
+        product=_to_sold(order.product),
         data=to_data(order.data),
         tags=order.tags,
         payment_id=order.payment_id,
@@ -167,6 +168,11 @@ def to_order(order: Order) -> orders_pb2.Order:
     )
 
 
+# Many orders have the same product, which takes as long to write as the rest of them. The message
+# is copied into each order's.
+_to_sold = lru_cache(maxsize=256)(to_product)
+
+
 def _to_manual_status(manual: ManualStatus) -> orders_pb2.ManualStatus:
     return orders_pb2.ManualStatus(
         status=to_order_status(manual.status),
@@ -176,6 +182,7 @@ def _to_manual_status(manual: ManualStatus) -> orders_pb2.ManualStatus:
     )
 
 
+@cache
 def to_order_status(status: OrderStatus) -> orders_pb2.OrderStatus.ValueType:
     """Write an order's status."""
     return orders_pb2.OrderStatus.Value(enum_name(status, "ORDER_STATUS"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 
 from google.protobuf import timestamp_pb2
 
@@ -47,17 +48,13 @@ def to_payment(payment: Payment) -> payments_pb2.Payment:
         amount=to_money(payment.amount),
         status=_to_status(state.status),
         pending_reason=_to_pending_reason(state.pending_reason),
-        payment_method_type=payments_pb2.PaymentMethodType.Value(
-            enum_name(payment.method_type, "PAYMENT_METHOD_TYPE")
-        ),
+        payment_method_type=_to_method_type(payment.method_type),
         stripe_payment_intent_id=payment.stripe_payment_intent_id,
         last_error=_to_payment_error(state.last_failure),
         create_time=to_timestamp(payment.create_time),
         update_time=to_timestamp(payment.update_time),
         description=payment.description,
-        capture_method=payments_pb2.CaptureMethod.Value(
-            enum_name(payment.capture_method, "CAPTURE_METHOD")
-        ),
+        capture_method=_to_capture_method(payment.capture_method),
         captured_amount=_to_some(payment.captured, currency),
         refunded_amount=_to_some(payment.refunded, currency),
         disputed=payment.disputed,
@@ -76,10 +73,22 @@ def _to_time(time: datetime | None) -> timestamp_pb2.Timestamp | None:
     return None if time is None else to_timestamp(time)
 
 
+@cache
 def _to_status(status: PaymentStatus) -> payments_pb2.PaymentStatus.ValueType:
     return payments_pb2.PaymentStatus.Value(enum_name(status, "PAYMENT_STATUS"))
 
 
+@cache
+def _to_method_type(type_: PaymentMethodType) -> payments_pb2.PaymentMethodType.ValueType:
+    return payments_pb2.PaymentMethodType.Value(enum_name(type_, "PAYMENT_METHOD_TYPE"))
+
+
+@cache
+def _to_capture_method(method: CaptureMethod) -> payments_pb2.CaptureMethod.ValueType:
+    return payments_pb2.CaptureMethod.Value(enum_name(method, "CAPTURE_METHOD"))
+
+
+@cache
 def _to_pending_reason(reason: PendingReason | None) -> payments_pb2.PendingReason.ValueType:
     if reason is None:
         return payments_pb2.PENDING_REASON_UNSPECIFIED

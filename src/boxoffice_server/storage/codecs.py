@@ -5,6 +5,7 @@ Every column is written and read here, by name; an unknown word in a row is an e
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -29,6 +30,9 @@ Values = dict[str, Any]
 Row = RowMapping | Mapping[str, Any]
 """A row that was read."""
 
+
+# How many products, as they were sold, are kept in memory.
+_MOST_SOLD = 256
 
 # json.dumps would make an encoder each time.
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -97,7 +101,7 @@ def from_order(order: Order) -> Values:
         "amount": order.price.amount,
         "currency": order.price.currency,
         "product_id": order.product.id,
-        "product": text(from_product(order.product)),
+        "product": _from_sold(order.product),
         "data": text(order.data),
         "tags": text(order.tags),
         "payment_id": order.payment_id,
@@ -118,7 +122,7 @@ def to_order(row: Row) -> Order:
         created_by=row["created_by"],
         status=OrderStatus(row["status"]),
         price=Money(amount=row["amount"], currency=row["currency"]),
-        product=to_product(json.loads(row["product"])),
+        product=_to_sold(row["product"]),
         data=json.loads(row["data"]),
         tags=tuple(json.loads(row["tags"])),
         payment_id=row["payment_id"],
@@ -128,6 +132,17 @@ def to_order(row: Row) -> Order:
         create_time=from_microseconds(row["create_time"]),
         update_time=from_microseconds(row["update_time"]),
     )
+
+
+# Many orders have the same product, which takes as long to write and read as the rest of them.
+@lru_cache(maxsize=_MOST_SOLD)
+def _from_sold(product: Product) -> str:
+    return text(from_product(product))
+
+
+@lru_cache(maxsize=_MOST_SOLD)
+def _to_sold(value: str) -> Product:
+    return to_product(json.loads(value))
 
 
 def _from_manual(manual: ManualStatus) -> list[object]:
