@@ -18,13 +18,11 @@ from boxoffice_server.ports.filters import (
     RefundFilter,
     TaskFilter,
 )
+from boxoffice_server.ports.log import FrameSource, LogEvent, LogRepository
 from boxoffice_server.ports.store import (
     CustomerRepository,
     DisputeRepository,
-    FrameSource,
     KeyTakenError,
-    LogEvent,
-    LogRepository,
     NotificationRepository,
     OperationRepository,
     OrderRepository,
