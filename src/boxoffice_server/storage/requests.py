@@ -22,7 +22,7 @@ from boxoffice_server.storage.rows import (
     one_row,
     update_row,
 )
-from boxoffice_server.storage.session import Session, Write
+from boxoffice_server.storage.session import Session, Write, unheeded
 from boxoffice_server.storage.tables import UNSETTLED, notifications, operations
 from boxoffice_server.storage.times import to_microseconds
 
@@ -44,10 +44,6 @@ def _release(dialect: str, count: int) -> Statement:
     return Statement(
         dialect, query.values(state=bindparam("waiting", NotificationState.WAITING.value))
     )
-
-
-def _released(_count: int) -> None:
-    """There may be none that speak of these."""
 
 
 class SqlNotifications:
@@ -100,7 +96,7 @@ class SqlNotifications:
                 sql=statement.sql,
                 arguments=statement.arguments(values),
                 row=(notifications.name,),
-                tell=_released,
+                tell=unheeded,
             )
         )
 

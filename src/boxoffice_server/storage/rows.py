@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from boxoffice_server.storage.session import Session, Write
+from boxoffice_server.storage.session import Session, Write, unheeded
 
 _KEY = "key_"
 
@@ -118,13 +118,9 @@ def insert_row(session: Session, table: Table, values: Row, *key: str) -> None:
             sql=statement.sql,
             arguments=statement.arguments(values),
             row=(table.name, *(values[name] for name in key or ("id",))),
-            tell=_written,
+            tell=unheeded,
         )
     )
-
-
-def _written(_count: int) -> None:
-    """Nothing is to be said of a row that could be inserted."""
 
 
 @cache
@@ -150,7 +146,7 @@ def keep_row(session: Session, table: Table, values: Row, *key: str) -> None:
             sql=statement.sql,
             arguments=statement.arguments(values),
             row=(table.name, *(values[name] for name in key)),
-            tell=_written,
+            tell=unheeded,
         )
     )
 

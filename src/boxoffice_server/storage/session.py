@@ -44,6 +44,10 @@ class Write:
     may_refuse: bool = False
 
 
+def unheeded(_count: int) -> None:
+    """Say nothing of how many rows were written: any number is right."""
+
+
 class Session(ABC):
     """One transaction's way to its database."""
 
