@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from typing import Any, Self
 from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.fail_points import FailPoint
 from boxoffice_server.storage.errors import unavailable
+
+# How long a wake is overlooked at most.
+WAKE_CHECK_SECONDS = 0.05
 
 
 class Deed(StrEnum):
@@ -68,8 +72,18 @@ class Striker:
         if plan is not None:
             self._tell(plan)
             if plan.deed is Deed.HANG:
-                os.read(self._sleep, 1)
+                self._hang()
             _strike(plan)
+
+    def _hang(self) -> None:
+        """Hang until woken.
+
+        A signal that comes just before a read begins does not interrupt it, and its handler would
+        wait for the read: so this comes back to Python now and then.
+        """
+        while not select.select([self._sleep], [], [], WAKE_CHECK_SECONDS)[0]:
+            pass
+        os.read(self._sleep, 1)
 
     async def reach_async(self, point: FailPoint, name: str) -> None:
         """Strike between transactions."""
