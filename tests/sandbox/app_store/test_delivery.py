@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from appstoreserverlibrary.models.NotificationTypeV2 import NotificationTypeV2
 
+from boxoffice_sandbox.app_store import delivery
 from tests.sandbox.app_store.harness import DAY, START_MS, AppStoreDesk, Service, app_store, named
 
 HOUR = 3600
@@ -174,13 +175,17 @@ async def test_delay_is_by_the_sandbox_clock(store: AppStoreDesk, service: Servi
     ]
 
 
-async def test_service_that_is_away_is_no_response(store: AppStoreDesk, service: Service) -> None:
-    """The attempt is kept in the history."""
-    await store.buy()
-    await service.until_count(1)
-    await store.settings(service_url="http://127.0.0.1:9")
-    await store.buy()
-    assert await _until_delivery(store, "failed") == ["NO_RESPONSE"]
+async def test_service_that_is_away_is_no_response(
+    tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attempt is kept in the history, once the service has had its time to start."""
+    monkeypatch.setattr(delivery, "_START_PATIENCE_SECONDS", 0.0)
+    async with app_store(tmp_path, service.url) as store:
+        await store.buy()
+        await service.until_count(1)
+        await store.settings(service_url="http://127.0.0.1:9")
+        await store.buy()
+        assert await _until_delivery(store, "failed") == ["NO_RESPONSE"]
 
 
 async def test_pending_notifications_go_out_after_a_restart(
