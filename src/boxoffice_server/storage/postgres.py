@@ -28,7 +28,8 @@ from boxoffice_server.storage.unnumbered_log import TokenTooEarlyError, Unnumber
 
 T = TypeVar("T")
 
-POOL = 16
+# More of them, each with caches of its own, take longer where many transactions come at once.
+POOL = 8
 POOL_TIMEOUT_SECONDS = 10
 CONNECT_TIMEOUT_SECONDS = 10
 ATTEMPTS = 6
