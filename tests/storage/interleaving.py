@@ -20,6 +20,9 @@ from boxoffice_server.storage.unnumbered_log import UnnumberedLog
 from tests.storage.samples import at
 from tests.support.stores import plain_encode, until
 
+# How many transactions are open at once.
+MOST = 16
+
 
 class Transaction:
     """One transaction that takes its steps when it is told to."""
@@ -95,7 +98,7 @@ class Database:
     def __init__(self, url: str, stack: AsyncExitStack) -> None:
         self.url = url
         self._stack = stack
-        self.engine: AsyncEngine = _engine(url, isolation_level="AUTOCOMMIT")
+        self.engine: AsyncEngine = _engine(url, isolation_level="AUTOCOMMIT", most=MOST)
 
     async def begin(self) -> Transaction:
         """Begins a transaction, rolled back in the end unless it commits."""

@@ -225,12 +225,12 @@ async def _maintain(url: str, work: Work) -> None:
         await engine.dispose()
 
 
-def _engine(url: str, *, isolation_level: str = "READ COMMITTED") -> AsyncEngine:
+def _engine(url: str, *, isolation_level: str = "READ COMMITTED", most: int = POOL) -> AsyncEngine:
     # asyncpg reads the address itself: it knows all of libpq's parameters, such as a socket folder.
     return create_async_engine(
         "postgresql+asyncpg://",
         async_creator=partial(_connect, url, _POOL_SETTINGS),
-        pool_size=POOL,
+        pool_size=most,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         isolation_level=isolation_level,
