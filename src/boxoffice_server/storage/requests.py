@@ -22,7 +22,7 @@ from boxoffice_server.storage.rows import (
     one_row,
     update_row,
 )
-from boxoffice_server.storage.session import Session, Write, unheeded
+from boxoffice_server.storage.session import Session
 from boxoffice_server.storage.tables import UNSETTLED, notifications, operations
 from boxoffice_server.storage.times import to_microseconds
 
@@ -91,14 +91,7 @@ class SqlNotifications:
         self.hold(*related_ids)
         statement = _release(self._session.dialect, len(related_ids))
         values = {f"related_{number}": each for number, each in enumerate(related_ids)}
-        self._session.write(
-            Write(
-                sql=statement.sql,
-                arguments=statement.arguments(values),
-                row=(notifications.name,),
-                tell=unheeded,
-            )
-        )
+        statement.write(self._session, values, row=(notifications.name,))
 
     def find(self, wanted: NotificationFilter, *, before_id: str, limit: int) -> list[Notification]:
         conditions: list[ColumnElement[bool]] = []
@@ -155,15 +148,8 @@ class SqlOperations:
         if if_tries is not None:
             values["if_tries"] = if_tries
         statement = _end(self._session.dialect, counts_tries=if_tries is not None)
-        self._session.write(
-            Write(
-                sql=statement.sql,
-                arguments=statement.arguments(values),
-                row=(operations.name, *(changed[name] for name in _KEY)),
-                tell=_check_ended,
-                may_refuse=True,
-            )
-        )
+        row = (operations.name, *(changed[name] for name in _KEY))
+        statement.write(self._session, values, row=row, tell=_check_ended, may_refuse=True)
 
     def unsettled_on(self, resource_id: str) -> list[Operation]:
         query = select(operations).where(UNSETTLED, operations.c.resource_id == resource_id)

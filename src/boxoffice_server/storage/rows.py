@@ -87,6 +87,21 @@ class Statement:
             raise LookupError("there is more than one row with this key")
         return found[0] if found else None
 
+    def write(
+        self,
+        session: Session,
+        values: Row,
+        *,
+        row: tuple[str, ...],
+        tell: Callable[[int], None] = unheeded,
+        may_refuse: bool = False,
+    ) -> None:
+        """Run it with the other writes of the transaction: see Write."""
+        arguments = self.arguments(values)
+        session.write(
+            Write(sql=self.sql, arguments=arguments, row=row, tell=tell, may_refuse=may_refuse)
+        )
+
     def arguments(self, values: Row) -> tuple[Any, ...]:
         """Put values in the order in which the statement takes them."""
         known = {**self._given, **values} if self._given else values
@@ -112,15 +127,8 @@ def _reader(column: ColumnElement[Any], dialect: Dialect) -> Callable[[Any], Any
 
 def insert_row(session: Session, table: Table, values: Row, *key: str) -> None:
     """Insert a row that must not be there yet. Its key is its id, unless another is named."""
-    statement = _insert(session.dialect, table, tuple(values))
-    session.write(
-        Write(
-            sql=statement.sql,
-            arguments=statement.arguments(values),
-            row=(table.name, *(values[name] for name in key or ("id",))),
-            tell=unheeded,
-        )
-    )
+    row = (table.name, *(values[name] for name in key or ("id",)))
+    _insert(session.dialect, table, tuple(values)).write(session, values, row=row)
 
 
 @cache
@@ -140,15 +148,8 @@ def insert_if_absent(session: Session, table: Table, values: Row, *key: str) -> 
 
 def keep_row(session: Session, table: Table, values: Row, *key: str) -> None:
     """Insert a row, unless one with the same key is there."""
-    statement = _insert_if_absent(session.dialect, table, tuple(values), key)
-    session.write(
-        Write(
-            sql=statement.sql,
-            arguments=statement.arguments(values),
-            row=(table.name, *(values[name] for name in key)),
-            tell=unheeded,
-        )
-    )
+    row = (table.name, *(values[name] for name in key))
+    _insert_if_absent(session.dialect, table, tuple(values), key).write(session, values, row=row)
 
 
 @cache
@@ -181,15 +182,8 @@ def update_row(session: Session, table: Table, values: Row, *key: str) -> None:
         if count != 1:
             raise LookupError(f"no row of {table.name} has this {' and '.join(key)}")
 
-    session.write(
-        Write(
-            sql=statement.sql,
-            arguments=statement.arguments(parameters),
-            row=(table.name, *(values[name] for name in key)),
-            tell=check,
-            may_refuse=True,
-        )
-    )
+    row = (table.name, *(values[name] for name in key))
+    statement.write(session, parameters, row=row, tell=check, may_refuse=True)
 
 
 @cache
