@@ -13,14 +13,15 @@ from boxoffice_server.domain.payment import (
     PaymentFlow,
     PaymentSignal,
     PaymentStatus,
+    created,
 )
 from boxoffice_server.domain.stream import RecordKind
 from boxoffice_server.domain.task import TaskState
-from boxoffice_server.ports import NotificationFilter, Store
+from boxoffice_server.ports import NotificationFilter, Repository, Store
 from boxoffice_server.settlement import lock
 from tests.storage.samples import a_notification, a_payment, an_order, at, keep
 from tests.support.settling import CAPTURED, a_fact, sell
-from tests.support.stores import make_store
+from tests.support.stores import make_store, opened_store
 
 
 @pytest.fixture
@@ -90,6 +91,30 @@ async def test_known_fact_changes_nothing(store: Store) -> None:
     again = await sale.settle(CAPTURED, CAPTURED)
     assert again == first
     assert await sale.told() == told
+
+
+async def test_fact_that_changes_nothing_is_seen_by_who_recorded_the_payment(
+    postgres_database: str,
+) -> None:
+    """A process that knows a payment as it has recorded it learns that another knows more."""
+    async with opened_store(postgres_database) as here, opened_store(postgres_database) as there:
+        nothing = a_fact(PaymentSignal.REQUIRES_PAYMENT_METHOD)
+        model = await sell(there, ad_hoc=True)
+        payment = replace((await model.settle(nothing)).payment, id="pay_000002")
+
+        def record(repo: Repository) -> None:
+            repo.payments.insert(payment)
+            repo.log.append(created(payment))
+
+        await here.write(record)
+        settled = await replace(model, payment=payment).settle(nothing)
+        assert settled.payment == payment
+
+        def known(repo: Repository) -> list[PaymentFact]:
+            assert repo.lock_sale("", payment.id) == (None, payment)
+            return repo.payments.facts(payment.id)
+
+        assert await here.write(known) == [nothing]
 
 
 async def test_fact_that_moves_nothing_is_still_shown(store: Store) -> None:

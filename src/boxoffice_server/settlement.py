@@ -68,12 +68,10 @@ def lock(repo: Repository, payment_id: str) -> Locked | None:
 def lock_payment(repo: Repository, payment: Payment) -> Locked:
     """Lock a payment that was read before, its order first, and read it again."""
     order_id, payment_id = payment.order_id, payment.id
-    if not order_id:
-        alone = repo.payments.get(payment_id, lock=True)
-        return Locked(order=None, payment=_there(alone, "payment", payment_id))
     order, locked = repo.lock_sale(order_id, payment_id)
     return Locked(
-        order=_there(order, "order", order_id), payment=_there(locked, "payment", payment_id)
+        order=_there(order, "order", order_id) if order_id else None,
+        payment=_there(locked, "payment", payment_id),
     )
 
 
@@ -119,6 +117,7 @@ class Settlement:
         known = repo.payments.facts(payment.id)
         # Nobody else adds any while the payment is locked.
         told = {fact.id for fact in known}
+        count = len(told)
         for fact in added:
             if fact.id not in told:
                 repo.payments.add_fact(payment.id, fact)
@@ -130,7 +129,7 @@ class Settlement:
         if stripe_charge_id and _names_charge(payment, added):
             changed = replace(changed, stripe_charge_id=stripe_charge_id)
             _release(repo, payment, changed)
-        return self._move(repo, locked, changed, known)
+        return self._move(repo, locked, changed, known, grown=len(told) > count)
 
     def hear_refund(self, repo: Repository, locked: Locked, news: RefundNews) -> Settled:
         """Take in what the vendor says about a refund of a locked payment."""
@@ -215,11 +214,15 @@ class Settlement:
         changed: Payment,
         known: list[PaymentFact],
         *,
+        grown: bool = False,
         refund: Refund | None = None,
         dispute: Dispute | None = None,
         manual: ManualStatus | None = None,
     ) -> Settled:
-        """Write a changed payment and what follows for its order, each change with its event."""
+        """Write a changed payment and what follows for its order, each change with its event.
+
+        One whose facts have `grown` is written in any case.
+        """
         payment, now = locked.payment, self._clock.now()
         if changed.captured != payment.captured and changed.refunded:
             # A refund may be heard of before the capture it gives back.
@@ -229,6 +232,7 @@ class Settlement:
         event = payments.change(payment, changed, now=now, refund=refund, dispute=dispute)
         if event is not None:
             payment = event.payment
+        if event is not None or grown:
             repo.payments.update(payment)
         order = locked.order
         if order is None:

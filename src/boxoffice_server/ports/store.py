@@ -92,7 +92,11 @@ class PaymentRepository(Protocol):
         ...
 
     def add_fact(self, payment_id: str, fact: PaymentFact) -> None:
-        """Keep a fact about a payment; changes nothing if it was kept before."""
+        """Keep a fact about a payment; changes nothing if it was kept before.
+
+        Whoever adds one that is new writes its payment too: one that was not written since has no
+        other facts.
+        """
         ...
 
     def facts(self, payment_id: str) -> list[PaymentFact]:
@@ -288,7 +292,7 @@ class Repository(SubscriptionRepositories, Protocol):
     def log(self) -> LogRepository: ...
 
     def lock_sale(self, order_id: str, payment_id: str) -> tuple[Order | None, Payment | None]:
-        """Lock an order and the payment that pays for it, in this order."""
+        """Lock an order, unless its id is empty, and then the payment that pays for it."""
         ...
 
 

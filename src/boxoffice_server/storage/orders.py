@@ -18,6 +18,7 @@ class SqlOrders:
         self._session = session
         # Those that nobody else can change before this transaction ends.
         self._held: dict[str, Order] = {}
+        self._made: set[str] = set()
         # The tags that this transaction has seen in the database: most changes leave them alone.
         self._tags: dict[str, tuple[str, ...]] = {}
 
@@ -25,6 +26,7 @@ class SqlOrders:
         insert_row(self._session, orders, from_order(order))
         self._insert_tags(order)
         self._held[order.id] = order
+        self._made.add(order.id)
 
     def get(self, order_id: str, *, lock: bool = False) -> Order | None:
         if order_id in self._held:
@@ -37,6 +39,15 @@ class SqlOrders:
     def holds(self, order_id: str) -> bool:
         """Tell whether nobody else can change it before this transaction ends."""
         return order_id in self._held
+
+    def hold(self, order: Order) -> None:
+        """Take one to be as it is here, and locked."""
+        self._held[order.id] = order
+        self._tags[order.id] = order.tags
+
+    def made(self, order_id: str) -> Order | None:
+        """Answer an order that this transaction has inserted, as it is now."""
+        return self._held[order_id] if order_id in self._made else None
 
     def locked(self, row: Row) -> Order:
         """Take in a row that was locked."""

@@ -44,10 +44,23 @@ class SqlPayments:
         self._session = session
         # Those that nobody else can change before this transaction ends.
         self._held: dict[str, Payment] = {}
+        # Those among them that have no facts: inserted here, or known to be as they were then.
+        self._bare: set[str] = set()
+        self._made: list[str] = []
 
     def insert(self, payment: Payment) -> None:
         insert_row(self._session, payments, from_payment(payment))
+        self.hold(payment)
+        self._made.append(payment.id)
+
+    def hold(self, payment: Payment) -> None:
+        """Take one to be as it is here, locked and without facts."""
         self._held[payment.id] = payment
+        self._bare.add(payment.id)
+
+    def made(self) -> list[Payment]:
+        """Answer the payments that this transaction has inserted, and no facts of theirs."""
+        return [self._held[each] for each in self._made if each in self._bare]
 
     def get(self, payment_id: str, *, lock: bool = False) -> Payment | None:
         if payment_id in self._held:
@@ -97,10 +110,13 @@ class SqlPayments:
         return [to_payment(row) for row in self._session.connection.execute(query).mappings()]
 
     def add_fact(self, payment_id: str, fact: PaymentFact) -> None:
+        self._bare.discard(payment_id)
         values = {"payment_id": payment_id, **from_fact(fact)}
         keep_row(self._session, payment_facts, values, "payment_id", "fact_id")
 
     def facts(self, payment_id: str) -> list[PaymentFact]:
+        if payment_id in self._bare:
+            return []
         statement = _facts(self._session.dialect)
         return [to_fact(row) for row in statement.rows(self._session, {"payment_id": payment_id})]
 

@@ -17,14 +17,15 @@ from sqlalchemy.util import greenlet_spawn
 
 from boxoffice_server.ports import KeyTakenError, Repository
 from boxoffice_server.storage.errors import unavailable
+from boxoffice_server.storage.kept_sales import KeptSales
 from boxoffice_server.storage.lines import Lines
 from boxoffice_server.storage.log import Encode
 from boxoffice_server.storage.repository import SqlRepository
 from boxoffice_server.storage.schema import Work, check_schema
 from boxoffice_server.storage.sequencer import CHANNEL, Sequencer, set_within
-from boxoffice_server.storage.session import GatheringSession
+from boxoffice_server.storage.session import GatheringSession, RefusedError
 from boxoffice_server.storage.transactions import SqlStore
-from boxoffice_server.storage.unnumbered_log import TokenTooEarlyError, UnnumberedLog
+from boxoffice_server.storage.unnumbered_log import UnnumberedLog
 
 T = TypeVar("T")
 
@@ -81,6 +82,7 @@ class PostgresStore(SqlStore):
         self._sequencer_pid = 0
         # The log's as it was when something was last appended.
         self._log_id: uuid.UUID | None = None
+        self._sales = KeptSales()
         self._background: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -110,9 +112,9 @@ class PostgresStore(SqlStore):
         work = partial(self._transact, body, _BEGIN, GatheringSession.transaction)
         try:
             result, appended = await self._guarded(partial(work, self._log_id))
-        except TokenTooEarlyError:
-            # Once more, and no token before its records are sent.
-            result, appended = await self._guarded(work)
+        except RefusedError:
+            # Once more, with nothing assumed, and no token before its records are sent.
+            result, appended = await self._guarded(partial(work, begins=True))
         if appended:
             self._sequencer.nudge()
         return result
@@ -133,13 +135,18 @@ class PostgresStore(SqlStore):
         begin: str,
         opened: Callable[[GatheringSession], AbstractContextManager[None]],
         log_id: uuid.UUID | None = None,
+        *,
+        begins: bool = False,
     ) -> tuple[T, bool]:
         def transact() -> tuple[T, bool]:
             with self._lines.lent() as line:
-                session = GatheringSession(line, begin)
+                session = GatheringSession(line, begin, begins=begins)
                 with opened(session):
                     log = UnnumberedLog(session, self._encode, log_id=log_id)
-                    result = body(SqlRepository(session, log))
+                    repository = SqlRepository(session, log, self._sales)
+                    result = body(repository)
+                if log.writer is not None:
+                    repository.keep_sales(log.writer)
                 self._log_id = log.log_id or self._log_id
                 return result, log.appended
 

@@ -1,5 +1,6 @@
 """What was asked of the service and told to it: operations and notifications, in SQL."""
 
+import zlib
 from collections.abc import Collection
 from datetime import datetime
 from functools import cache
@@ -22,16 +23,16 @@ from boxoffice_server.storage.rows import (
     one_row,
     update_row,
 )
-from boxoffice_server.storage.session import Session
+from boxoffice_server.storage.session import ONE, Session
 from boxoffice_server.storage.tables import UNSETTLED, notifications, operations
 from boxoffice_server.storage.times import to_microseconds
 
 
-@cache
-def _hold(count: int) -> str:
-    """Write what locks so many names, one after the other."""
+def _hold(names: Collection[str]) -> str:
+    """Write what locks names, in one order for all, so that none waits in a circle."""
+    numbers = sorted(zlib.crc32(name.encode()) - (1 << 31) for name in names)
     # The first number keeps these apart from all other advisory locks.
-    locks = (f"pg_advisory_xact_lock(1, hashtext(${number}))" for number in range(1, count + 1))
+    locks = (f"pg_advisory_xact_lock(1, {number})" for number in numbers)
     return f"SELECT {', '.join(locks)}"
 
 
@@ -84,8 +85,7 @@ class SqlNotifications:
     def hold(self, *related_ids: str) -> None:
         # SQLite has a single writer, so there every transaction that writes holds all locks.
         if self._session.dialect == "postgresql":
-            # One order for all, so that none waits in a circle.
-            self._session.lock(_hold(len(related_ids)), tuple(sorted(related_ids)))
+            self._session.lock(_hold(related_ids))
 
     def release(self, *related_ids: str) -> None:
         self.hold(*related_ids)
@@ -149,7 +149,7 @@ class SqlOperations:
             values["if_tries"] = if_tries
         statement = _end(self._session.dialect, counts_tries=if_tries is not None)
         row = (operations.name, *(changed[name] for name in _KEY))
-        statement.write(self._session, values, row=row, tell=_check_ended, may_refuse=True)
+        statement.write(self._session, values, row=row, tell=_check_ended, must=ONE)
 
     def unsettled_on(self, resource_id: str) -> list[Operation]:
         query = select(operations).where(UNSETTLED, operations.c.resource_id == resource_id)

@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from boxoffice_server.storage.session import Session, Write, unheeded
+from boxoffice_server.storage.session import ONE, Session, Write, unheeded
 
 _KEY = "key_"
 
@@ -94,13 +94,11 @@ class Statement:
         *,
         row: tuple[str, ...],
         tell: Callable[[int], None] = unheeded,
-        may_refuse: bool = False,
+        must: str = "",
     ) -> None:
         """Run it with the other writes of the transaction: see Write."""
         arguments = self.arguments(values)
-        session.write(
-            Write(sql=self.sql, arguments=arguments, row=row, tell=tell, may_refuse=may_refuse)
-        )
+        session.write(Write(sql=self.sql, arguments=arguments, row=row, tell=tell, must=must))
 
     def arguments(self, values: Row) -> tuple[Any, ...]:
         """Put values in the order in which the statement takes them."""
@@ -183,7 +181,7 @@ def update_row(session: Session, table: Table, values: Row, *key: str) -> None:
             raise LookupError(f"no row of {table.name} has this {' and '.join(key)}")
 
     row = (table.name, *(values[name] for name in key))
-    statement.write(session, parameters, row=row, tell=check, may_refuse=True)
+    statement.write(session, parameters, row=row, tell=check, must=ONE)
 
 
 @cache

@@ -22,6 +22,9 @@ from boxoffice_server.storage.lines import Line
 # Rows that are written together at most: PostgreSQL keeps a plan for each combination.
 MOST_TOGETHER = 16
 
+# https://www.postgresql.org/docs/current/errcodes-appendix.html: division by zero
+_REFUSED = "22012"
+
 _PARAMETER = re.compile(r"\$(\d+)")
 
 
@@ -32,8 +35,9 @@ class Write:
     `row` names the row it writes, the table first, or the table alone where any of its rows may be
     written: two writes to one row are never sent together.
     `tell` is called with how many rows it has written, and then with what `answers` names:
-    aggregates over what the statement returns. Where it `may_refuse` that, by raising, nothing of
-    the transaction is kept.
+    aggregates over what the statement returns. `must` is a condition over them too: nothing of the
+    transaction is kept where it doesn't hold, which `tell` knows as well, and raises. What is
+    `first` says that something is as it was known to be: nothing is read before it is sent.
     """
 
     sql: str
@@ -41,7 +45,19 @@ class Write:
     row: tuple[str, ...]
     tell: Callable[..., None]
     answers: tuple[str, ...] = ()
-    may_refuse: bool = False
+    must: str = ""
+    first: bool = False
+
+
+class RefusedError(Exception):
+    """Something that was taken for granted is not so: nothing of the transaction is kept.
+
+    It is to be run again, with nothing assumed and begun from the start.
+    """
+
+
+ONE = "count(*) = 1"
+"""The condition that just one row was written."""
 
 
 def unheeded(_count: int) -> None:
@@ -69,7 +85,7 @@ class Session(ABC):
         """
 
     @abstractmethod
-    def lock(self, sql: str, arguments: tuple[Any, ...]) -> None:
+    def lock(self, sql: str) -> None:
         """Run a statement now that reads nothing, and takes locks to the transaction's end."""
 
     @abstractmethod
@@ -93,8 +109,8 @@ class CursorSession(Session):
         found: Sequence[Any] = self._run(sql, arguments).fetchall()
         return found
 
-    def lock(self, sql: str, arguments: tuple[Any, ...]) -> None:
-        self._run(sql, arguments)
+    def lock(self, sql: str) -> None:
+        self._run(sql, ())
 
     def count(self, sql: str, arguments: tuple[Any, ...]) -> int:
         return int(self._run(sql, arguments).rowcount)
@@ -114,12 +130,14 @@ class CursorSession(Session):
 class GatheringSession(Session):
     """A transaction on PostgreSQL, on asyncpg's own connection.
 
-    `gather` may add what is to be written last of all, each time that writes are sent.
+    `gather` may add what is to be written last of all, each time that writes are sent. One that
+    `begins` tells PostgreSQL of every transaction whose writes have conditions.
     """
 
-    def __init__(self, line: Line, begin: str = "BEGIN") -> None:
+    def __init__(self, line: Line, begin: str = "BEGIN", *, begins: bool = False) -> None:
         super().__init__(line.connection)
         self._begin_by = begin
+        self._begins = begins
         self._is_begun = False
         self._driver = line.driver
         self._prepared = line.prepared
@@ -128,6 +146,7 @@ class GatheringSession(Session):
         self._tables: set[str] = set()
         self._is_single = False
         self._is_spent = False
+        self._is_assuming = False
         self.gather: Callable[[], Sequence[Write]] = tuple
 
     @property
@@ -152,17 +171,20 @@ class GatheringSession(Session):
         try:
             yield
             if writes := self._gathered():
-                if any(write.may_refuse for write in writes):
+                if self._begins and any(write.must for write in writes):
                     self._begin()
                 self._send(writes)
             if self._is_begun:
                 await_only(self._driver.execute("COMMIT"))
         except BaseException as error:
-            if hasattr(error, "sqlstate"):
+            refused = getattr(error, "sqlstate", "") == _REFUSED
+            if hasattr(error, "sqlstate") and not refused:
                 # It may be that the tables have changed since.
                 self._prepared.clear()
             if not self._driver.is_closed() and self._driver.is_in_transaction():
                 await_only(self._driver.execute("ROLLBACK"))
+            if refused:
+                raise RefusedError from error
             raise
 
     @contextmanager
@@ -172,14 +194,16 @@ class GatheringSession(Session):
         yield
 
     def rows(self, sql: str, arguments: tuple[Any, ...], *, of: str = "") -> Sequence[Any]:
-        if not of or of in self._tables:
+        if not of or of in self._tables or self._is_assuming:
             self.flush()
             self._begin()
         return self._run(sql, arguments)
 
-    def lock(self, sql: str, arguments: tuple[Any, ...]) -> None:
-        self._begin()
-        self._run(sql, arguments)
+    def lock(self, sql: str) -> None:
+        if not self._is_begun:
+            self._is_begun = True
+            sql = f"{self._begin_by}; {sql}"
+        await_only(self._driver.execute(sql))
 
     def count(self, sql: str, arguments: tuple[Any, ...]) -> int:
         self._check_writable()
@@ -196,6 +220,7 @@ class GatheringSession(Session):
         if overlaps or write.row in self._rows or len(self._waiting) == MOST_TOGETHER:
             self.flush()
         self._waiting.append(write)
+        self._is_assuming = self._is_assuming or write.first
         self._rows.add(write.row)
         self._tables.add(write.row[0])
 
@@ -211,7 +236,13 @@ class GatheringSession(Session):
         self._waiting.clear()
         self._rows.clear()
         self._tables.clear()
-        sql = _together(tuple((write.sql, write.answers) for write in writes))
+        self._is_assuming = False
+        # Where PostgreSQL can still take back all of it, `tell` knows better what is wrong.
+        sql = _together(
+            tuple(
+                (write.sql, write.answers, "" if self._is_begun else write.must) for write in writes
+            )
+        )
         arguments = [each for write in writes for each in write.arguments]
         (told,) = self._run(sql, arguments)
         answers = iter(told)
@@ -234,16 +265,19 @@ class GatheringSession(Session):
 
 
 @cache
-def _together(parts: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
-    """Write one statement that does what several do, each on rows of its own."""
+def _together(parts: tuple[tuple[str, tuple[str, ...], str], ...]) -> str:
+    """Write one statement that does what several do, each on rows of its own.
+
+    A condition that doesn't hold is a division by zero, which fails all of it.
+    """
     sent, told, arguments = [], [], 0
-    for number, (sql, answers) in enumerate(parts):
-        count = max(map(int, _PARAMETER.findall(sql)))
+    for number, (sql, answers, must) in enumerate(parts):
         moved = _PARAMETER.sub(partial(_moved, by=arguments), sql)
-        arguments += count
-        returning = "" if answers else " RETURNING 1"
+        arguments += max(map(int, _PARAMETER.findall(sql)))
+        returning = "" if answers or sql.startswith("SELECT") else " RETURNING 1"
         sent.append(f"w{number} AS ({moved}{returning})")
-        told += [f"(SELECT {each} FROM w{number})" for each in ("count(*)", *answers)]  # noqa: S608 -- all our own
+        count = f"count(*) / ({must})::int" if must else "count(*)"
+        told += [f"(SELECT {each} FROM w{number})" for each in (count, *answers)]  # noqa: S608 -- all our own
     return f"WITH {', '.join(sent)} SELECT {', '.join(told)}"
 
 

@@ -10,17 +10,14 @@ from boxoffice_server.domain.stream import Token, TokenKind
 from boxoffice_server.storage.codecs import Values
 from boxoffice_server.storage.log import Encode, SqlLog
 from boxoffice_server.storage.rows import Statement, insert_unless_there
-from boxoffice_server.storage.session import GatheringSession, Write
+from boxoffice_server.storage.session import GatheringSession, RefusedError, Write
 from boxoffice_server.storage.tables import log
 
 # Records that are inserted together at most.
 _MOST_TOGETHER = 64
-# A token's number, and the log it belongs to.
-_PLACED = ("max(append_id)", "max((SELECT log_id FROM log_meta))")
-
-
-class TokenTooEarlyError(Exception):
-    """A token was told before its records were sent, and does not lie behind all of them."""
+_LOG_ID = "max((SELECT log_id FROM log_meta))"
+# A token's number, the log it belongs to, and who writes.
+_PLACED = ("max(append_id)", _LOG_ID, "max(pg_current_xact_id()::text)")
 
 
 class UnnumberedLog(SqlLog):
@@ -29,7 +26,7 @@ class UnnumberedLog(SqlLog):
     Records are inserted together, behind what they tell of: so all locks are there before any
     record takes its id. With the `log_id` that the log had last, a token is told before that, by
     the last record's event. Where it turns out not to lie behind all of them, because an event was
-    there before or the log is another one, the transaction fails: TokenTooEarlyError.
+    there before or the log is another one, the transaction is refused: RefusedError.
     """
 
     def __init__(
@@ -39,6 +36,8 @@ class UnnumberedLog(SqlLog):
         self._expected_id = log_id
         self._records: list[Values] = []
         self._is_told = False
+        # What the rows of this transaction have as their xmin, once something was appended.
+        self.writer: int | None = None
         session.gather = self._gather
 
     @property
@@ -84,19 +83,32 @@ class UnnumberedLog(SqlLog):
             row=(log.name,),
             tell=partial(self._appended, records),
             answers=_PLACED,
-            may_refuse=self._is_told,
+            must=self._as_told(len(records)),
         )
         return (write,)
 
+    def _as_told(self, count: int) -> str:
+        """Write the condition that the token which was told lies behind so many records."""
+        if not self._is_told or self._expected_id is None:
+            return ""
+        log_id = self._expected_id.hex
+        return f"count(*) = {count} AND {_LOG_ID} = '{log_id}'"
+
     def _appended(
-        self, records: Sequence[Values], count: int, last: int | None, log_id: str | None
+        self,
+        records: Sequence[Values],
+        count: int,
+        last: int | None,
+        log_id: str | None,
+        writer: str | None,
     ) -> None:
+        self.writer = self.writer if writer is None else int(writer) % (1 << 32)
         if last is not None and log_id is not None:
             self.appended = True
             self._log_id = uuid.UUID(log_id)
             self._reach(last)
         if self._is_told and (count < len(records) or self._log_id != self._expected_id):
-            raise TokenTooEarlyError
+            raise RefusedError
         if count < len(records):
             events = [record["event_id"] for record in records]
             query = select(func.max(log.c.append_id)).where(log.c.event_id.in_(events))

@@ -1,0 +1,249 @@
+"""What a process knows of a sale it has just recorded, and how it learns that this has changed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+import asyncpg
+import pytest
+
+from boxoffice_server.domain.order import Order, created
+from boxoffice_server.domain.payment import Payment
+from boxoffice_server.ports import OvertakenError, Repository, Store
+from boxoffice_server.storage.kept_sales import MOST, KeptSale, KeptSales
+from boxoffice_server.storage.session import GatheringSession
+from tests.storage.interleaving import until_waiting
+from tests.storage.samples import a_fact, a_payment, a_product, an_operation, an_order
+from tests.support.stores import opened_store
+
+ORDER, PAYMENT = an_order().id, a_payment(1).id
+ALONE = replace(a_payment(2), order_id="")
+
+
+def sell(repo: Repository) -> None:
+    """Records an order and its payment, as the first transaction of a sale does."""
+    repo.operations.record(an_operation())
+    repo.orders.insert(an_order())
+    repo.payments.insert(a_payment(1))
+    repo.log.append(created(an_order()))
+
+
+def charge(repo: Repository) -> None:
+    """Records a payment for no order."""
+    repo.payments.insert(ALONE)
+    repo.log.append(created(an_order(2)))
+
+
+def end(repo: Repository) -> tuple[Order | None, Payment | None, int]:
+    """Records what follows, as the second transaction does; answers what it has found."""
+    order, payment = repo.lock_sale(ORDER, PAYMENT)
+    assert payment is not None
+    facts = repo.payments.facts(PAYMENT)
+    repo.payments.add_fact(PAYMENT, a_fact(7))
+    repo.payments.update(replace(payment, version=payment.version + 1))
+    repo.operations.end(replace(an_operation(), answer=b"told", settled=True))
+    return order, payment, len(facts)
+
+
+@pytest.fixture
+async def sold(store: Store) -> Store:
+    """A store that has just recorded a sale."""
+    await store.write(sell)
+    return store
+
+
+@pytest.fixture
+async def other(postgres_database: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of somebody else's to the same database."""
+    connection = await asyncpg.connect(postgres_database)
+    yield connection
+    await connection.close()
+
+
+async def test_sale_is_found_as_it_was_recorded(sold: Store) -> None:
+    """And what the transaction writes of it is there afterwards."""
+    assert await sold.write(end) == (an_order(), a_payment(1), 0)
+    payment = await sold.read(lambda repo: repo.payments.get(PAYMENT))
+    assert payment == replace(a_payment(1), version=a_payment(1).version + 1)
+    assert await sold.read(lambda repo: repo.payments.facts(PAYMENT)) == [a_fact(7)]
+
+
+async def test_payment_for_no_order_is_found_as_it_was_recorded(store: Store) -> None:
+    """It is locked alone."""
+    await store.write(charge)
+    assert await store.write(lambda repo: repo.lock_sale("", ALONE.id)) == (None, ALONE)
+
+
+@pytest.mark.parametrize("what", ["order", "payment", "fact"])
+async def test_whatever_has_changed_meanwhile_is_seen(sold: Store, what: str) -> None:
+    """Of either, or a new fact, whose writer writes its payment as it was."""
+    order, payment = replace(an_order(), version=9), replace(a_payment(1), version=9)
+
+    def change(repo: Repository) -> None:
+        if what == "order":
+            repo.orders.update(order)
+        elif what == "payment":
+            repo.payments.update(payment)
+        else:
+            repo.payments.add_fact(PAYMENT, a_fact(1))
+            repo.payments.update(a_payment(1))
+
+    await sold.write(change)
+    seen_order, seen_payment, facts = await sold.write(end)
+    assert seen_order == (order if what == "order" else an_order())
+    assert seen_payment == (payment if what == "payment" else a_payment(1))
+    assert facts == (1 if what == "fact" else 0)
+
+
+async def test_payment_that_was_recorded_with_a_fact_keeps_it(store: Store) -> None:
+    """Only a payment without facts is taken to have none."""
+
+    def body(repo: Repository) -> None:
+        sell(repo)
+        repo.payments.add_fact(PAYMENT, a_fact(1))
+
+    await store.write(body)
+    assert await store.write(end) == (an_order(), a_payment(1), 1)
+
+
+async def test_payment_for_an_order_that_was_there_before_sees_its_changes(store: Store) -> None:
+    """Only what was recorded together is known."""
+    order = replace(an_order(), version=9)
+    await store.write(lambda repo: repo.orders.insert(an_order()))
+
+    def pay(repo: Repository) -> None:
+        repo.operations.record(an_operation())
+        repo.payments.insert(a_payment(1))
+        repo.log.append(created(an_order()))
+
+    await store.write(pay)
+    await store.write(lambda repo: repo.orders.update(order))
+    assert await store.write(end) == (order, a_payment(1), 0)
+
+
+async def test_transaction_that_was_rolled_back_leaves_nothing_known(store: Store) -> None:
+    """A sale that was not recorded is not there."""
+
+    def fail(repo: Repository) -> None:
+        sell(repo)
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011 -- our own, without a text
+        await store.write(fail)
+    assert await store.write(lambda repo: repo.lock_sale(ORDER, PAYMENT)) == (None, None)
+
+
+async def test_nothing_is_kept_where_the_operation_has_ended(sold: Store) -> None:
+    """Whoever comes too late with all that is right about the sale is told so."""
+    ended = replace(an_operation(), answer=b"first", settled=True)
+    await sold.write(lambda repo: repo.operations.end(ended))
+    with pytest.raises(OvertakenError):
+        await sold.write(end)
+    assert await sold.read(lambda repo: repo.payments.get(PAYMENT)) == a_payment(1)
+    assert await sold.read(lambda repo: repo.payments.facts(PAYMENT)) == []
+
+
+async def test_sale_is_checked_before_anything_else_is_read(
+    postgres_database: str, other: asyncpg.Connection
+) -> None:
+    """What is read of it afterwards is of the same moment, or a later one."""
+    async with opened_store(postgres_database) as store:
+        await store.write(lambda repo: repo.products.insert(a_product()))
+        await store.write(sell)
+        await other.execute("UPDATE orders SET version = 9")
+
+        def body(repo: Repository) -> int:
+            order, _ = repo.lock_sale(ORDER, PAYMENT)
+            repo.products.get(a_product().id)
+            assert order is not None
+            assert order.version == 9, "the first run ends before this"
+            return order.version
+
+        assert await store.write(body) == 9
+
+
+async def test_known_sale_takes_one_statement(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is neither read nor begun: that is what knowing it is good for."""
+    ran: list[str] = []
+    run = GatheringSession._run
+
+    def counted(session: GatheringSession, sql: str, arguments: object) -> object:
+        ran.append(sql)
+        return run(session, sql, arguments)  # type: ignore[arg-type]
+
+    async with opened_store(postgres_database) as store:
+        await store.write(sell)
+        monkeypatch.setattr(GatheringSession, "_run", counted)
+        monkeypatch.setattr(GatheringSession, "_begin", lambda _: pytest.fail("it has begun"))
+        await store.write(end)
+    assert len([sql for sql in ran if "payment_facts" in sql]) == 1
+
+
+async def test_change_that_is_not_committed_yet_is_waited_for(
+    postgres_database: str, other: asyncpg.Connection
+) -> None:
+    """The second transaction sees what it has waited for."""
+    await _while_locked(
+        postgres_database,
+        other,
+        "UPDATE payments SET version = 9",
+        "COMMIT",
+        lambda found: found == (an_order(), replace(a_payment(1), version=9), 0),
+    )
+
+
+async def test_change_of_the_order_that_is_not_committed_yet_is_waited_for(
+    postgres_database: str, other: asyncpg.Connection
+) -> None:
+    """Though the second transaction writes the payment alone."""
+    await _while_locked(
+        postgres_database,
+        other,
+        "UPDATE orders SET version = 9",
+        "COMMIT",
+        lambda found: found == (replace(an_order(), version=9), a_payment(1), 0),
+    )
+
+
+async def test_change_that_is_rolled_back_is_none(
+    postgres_database: str, other: asyncpg.Connection
+) -> None:
+    """The rows are still those that were known."""
+    await _while_locked(
+        postgres_database,
+        other,
+        "UPDATE payments SET version = 9",
+        "ROLLBACK",
+        lambda found: found == (an_order(), a_payment(1), 0),
+    )
+
+
+async def _while_locked(
+    database: str,
+    other: asyncpg.Connection,
+    statement: str,
+    then: str,
+    is_right: Callable[[object], bool],
+) -> None:
+    async with opened_store(database) as store:
+        await store.write(sell)
+        await other.execute(f"BEGIN; {statement}")
+        ending = asyncio.create_task(store.write(end))
+        await until_waiting(database)
+        await other.execute(then)
+        assert is_right(await ending)
+        assert await store.read(lambda repo: repo.payments.facts(PAYMENT)) == [a_fact(7)]
+
+
+def test_oldest_sales_are_let_go() -> None:
+    """So many are kept at most, and each is given out once."""
+    kept = KeptSales()
+    for number in range(MOST + 1):
+        kept.keep(KeptSale(payment=a_payment(number), order=None, writer=number))
+    assert kept.take(a_payment(0).id) is None
+    last = kept.take(a_payment(MOST).id)
+    assert last is not None
+    assert last.payment == a_payment(MOST)
+    assert kept.take(a_payment(MOST).id) is None
