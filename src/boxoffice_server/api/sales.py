@@ -54,7 +54,7 @@ def new_order(
     now: datetime,
 ) -> Order:
     """Make the order that a request asks for. Raises what is wrong with it and the product."""
-    product = repo.products.get(request.product_id)
+    product = repo.products.on_sale(request.product_id)
     if product is None:
         raise product_not_found(request.product_id)
     if product.delete_time is not None:

@@ -5,7 +5,7 @@ SQLAlchemy's own pool takes longer to hand one out and to take it back than a sm
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,10 +63,21 @@ class Line:
 
 
 class Lines:
-    """Lends connections, at most so many at a time, to whoever runs in a greenlet."""
+    """Lends connections, at most so many at a time, to whoever runs in a greenlet.
 
-    def __init__(self, engine: Engine, *, most: int, timeout_seconds: float) -> None:
+    `opening` is called before a new one is opened.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        most: int,
+        timeout_seconds: float,
+        opening: Callable[[], None] = lambda: None,
+    ) -> None:
         self._engine = engine
+        self._opening = opening
         self._timeout = timeout_seconds
         self._room = asyncio.Semaphore(most)
         self._idle: list[Line] = []
@@ -103,6 +114,7 @@ class Lines:
             if line.is_there():
                 return line
             line.hang_up()
+        self._opening()
         return Line.over(self._engine.connect())
 
     def _take_back(self, line: Line) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from boxoffice_server.ports import KeyTakenError, Repository
 from boxoffice_server.storage.errors import unavailable
-from boxoffice_server.storage.kept_sales import KeptSales
+from boxoffice_server.storage.known import Known
 from boxoffice_server.storage.lines import Lines
 from boxoffice_server.storage.log import Encode
 from boxoffice_server.storage.repository import SqlRepository
@@ -75,14 +75,17 @@ class PostgresStore(SqlStore):
         self._url = url
         self._encode = encode
         self._engine = _engine(url, isolation_level="AUTOCOMMIT")
+        self._known = Known()
         self._lines = Lines(
-            self._engine.sync_engine, most=POOL, timeout_seconds=POOL_TIMEOUT_SECONDS
+            self._engine.sync_engine,
+            most=POOL,
+            timeout_seconds=POOL_TIMEOUT_SECONDS,
+            opening=self._known.forget,
         )
         self._sequencer = Sequencer(numbered=self._tell_advance, log=log)
         self._sequencer_pid = 0
         # The log's as it was when something was last appended.
         self._log_id: uuid.UUID | None = None
-        self._sales = KeptSales()
         self._background: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -111,10 +114,12 @@ class PostgresStore(SqlStore):
     async def _write(self, body: Callable[[Repository], T]) -> T:
         work = partial(self._transact, body, _BEGIN, GatheringSession.transaction)
         try:
-            result, appended = await self._guarded(partial(work, self._log_id))
+            hopeful = partial(work, log_id=self._log_id, known=self._known)
+            result, appended = await self._guarded(hopeful)
         except RefusedError:
             # Once more, with nothing assumed, and no token before its records are sent.
-            result, appended = await self._guarded(partial(work, begins=True))
+            self._known.forget()
+            result, appended = await self._guarded(work)
         if appended:
             self._sequencer.nudge()
         return result
@@ -134,16 +139,16 @@ class PostgresStore(SqlStore):
         body: Callable[[Repository], T],
         begin: str,
         opened: Callable[[GatheringSession], AbstractContextManager[None]],
-        log_id: uuid.UUID | None = None,
         *,
-        begins: bool = False,
+        log_id: uuid.UUID | None = None,
+        known: Known | None = None,
     ) -> tuple[T, bool]:
         def transact() -> tuple[T, bool]:
             with self._lines.lent() as line:
-                session = GatheringSession(line, begin, begins=begins)
+                session = GatheringSession(line, begin, begins=known is None)
                 with opened(session):
                     log = UnnumberedLog(session, self._encode, log_id=log_id)
-                    repository = SqlRepository(session, log, self._sales)
+                    repository = SqlRepository(session, log, known)
                     result = body(repository)
                 if log.writer is not None:
                     repository.keep_sales(log.writer)

@@ -4,7 +4,7 @@ from boxoffice_server.domain.order import Order
 from boxoffice_server.domain.payment import Payment
 from boxoffice_server.storage.duties import SqlDuties
 from boxoffice_server.storage.entitlements import SqlEntitlements, SqlSubscriptionEvents
-from boxoffice_server.storage.kept_sales import KeptSale, KeptSales
+from boxoffice_server.storage.known import Known, KnownSale
 from boxoffice_server.storage.log import SqlLog
 from boxoffice_server.storage.orders import SqlOrders
 from boxoffice_server.storage.payments import SqlCustomers, SqlPayments
@@ -28,10 +28,10 @@ from boxoffice_server.storage.tasks import SqlTasks
 class SqlRepository:
     """Implements ports.Repository over the session of one transaction."""
 
-    def __init__(self, session: Session, log: SqlLog, kept: KeptSales | None = None) -> None:
+    def __init__(self, session: Session, log: SqlLog, known: Known | None = None) -> None:
         self._session = session
-        self._kept = kept
-        self.products = SqlProducts(session)
+        self._known = known
+        self.products = SqlProducts(session, known.products if known else None)
         self.orders = SqlOrders(session)
         self.payments = SqlPayments(session)
         self.customers = SqlCustomers(session)
@@ -54,7 +54,7 @@ class SqlRepository:
 
     def lock_sale(self, order_id: str, payment_id: str) -> tuple[Order | None, Payment | None]:
         if not self.orders.holds(order_id) and not self.payments.holds(payment_id):
-            sale = None if self._kept is None else self._kept.take(payment_id)
+            sale = None if self._known is None else self._known.sales.take(payment_id)
             if sale is not None and sale.order_id == order_id:
                 return self._assume(sale)
             if order_id:
@@ -64,7 +64,7 @@ class SqlRepository:
         order = self.orders.get(order_id, lock=True) if order_id else None
         return order, self.payments.get(payment_id, lock=True)
 
-    def _assume(self, sale: KeptSale) -> tuple[Order | None, Payment]:
+    def _assume(self, sale: KnownSale) -> tuple[Order | None, Payment]:
         """Lock a payment and its order, and take them to be as they were."""
         self._session.write(sale.lock())
         if sale.order is not None:
@@ -77,9 +77,10 @@ class SqlRepository:
 
         To be called once it has committed: `writer` is its id.
         """
-        if self._kept is None:
+        if self._known is None:
             return
         for payment in self.payments.made():
             order = self.orders.made(payment.order_id) if payment.order_id else None
             if order is not None or not payment.order_id:
-                self._kept.keep(KeptSale(payment=payment, order=order, writer=writer))
+                sale = KnownSale(payment=payment, order=order, writer=writer)
+                self._known.sales.keep(payment.id, sale)

@@ -183,7 +183,8 @@ class GatheringSession(Session):
                 self._prepared.clear()
             if not self._driver.is_closed() and self._driver.is_in_transaction():
                 await_only(self._driver.execute("ROLLBACK"))
-            if refused:
+            if refused or (self._is_assuming and isinstance(error, Exception)):
+                # What it failed for may not be so.
                 raise RefusedError from error
             raise
 

@@ -1,20 +1,23 @@
 """What a process knows of a sale it has just recorded, and how it learns that this has changed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import asyncpg
 import pytest
 
+from boxoffice_server.domain.errors import BoxofficeError
 from boxoffice_server.domain.order import Order, created
 from boxoffice_server.domain.payment import Payment
+from boxoffice_server.domain.product import Product
 from boxoffice_server.ports import OvertakenError, Repository, Store
-from boxoffice_server.storage.kept_sales import MOST, KeptSale, KeptSales
+from boxoffice_server.storage.known import MOST, Latest
 from boxoffice_server.storage.session import GatheringSession
 from tests.storage.interleaving import until_waiting
 from tests.storage.samples import a_fact, a_payment, a_product, an_operation, an_order
-from tests.support.stores import opened_store
+from tests.support.stores import opened_store, until
 
 ORDER, PAYMENT = an_order().id, a_payment(1).id
 ALONE = replace(a_payment(2), order_id="")
@@ -169,9 +172,9 @@ async def test_known_sale_takes_one_statement(
     ran: list[str] = []
     run = GatheringSession._run
 
-    def counted(session: GatheringSession, sql: str, arguments: object) -> object:
+    def counted(session: GatheringSession, sql: str, arguments: Sequence[object]) -> object:
         ran.append(sql)
-        return run(session, sql, arguments)  # type: ignore[arg-type]
+        return run(session, sql, arguments)
 
     async with opened_store(postgres_database) as store:
         await store.write(sell)
@@ -237,13 +240,98 @@ async def _while_locked(
         assert await store.read(lambda repo: repo.payments.facts(PAYMENT)) == [a_fact(7)]
 
 
-def test_oldest_sales_are_let_go() -> None:
-    """So many are kept at most, and each is given out once."""
-    kept = KeptSales()
+def buy(repo: Repository) -> Product | None:
+    """Takes a product and writes what depends on it, as a sale does."""
+    product = repo.products.on_sale(a_product().id)
+    repo.payments.insert(a_payment(1 if product is None else product.task_priority))
+    return product
+
+
+def refuse(repo: Repository) -> None:
+    """Takes a product, and finds something wrong with it."""
+    product = repo.products.on_sale(a_product().id)
+    assert product is not None
+    raise ValueError(product.name)
+
+
+async def test_product_is_sold_as_it_is(store: Store) -> None:
+    """However often it was sold before, and whoever has changed it since."""
+    product = replace(a_product(), task_priority=1)
+    await store.write(lambda repo: repo.products.insert(product))
+    for number in (2, 3, 4):
+        assert await store.write(buy) == product
+        product = replace(product, task_priority=number)
+        await store.write(partial(_update, product=product))
+
+
+async def test_product_that_was_never_there_is_not_on_sale(store: Store) -> None:
+    """Nor does anyone remember that, once it is there."""
+    assert await store.write(buy) is None
+    product = replace(a_product(), task_priority=2)
+    await store.write(lambda repo: repo.products.insert(product))
+    assert await store.write(buy) == product
+
+
+async def test_product_is_refused_for_what_it_is(store: Store) -> None:
+    """Not for what it was: a transaction that fails knows nothing that was not checked."""
+    product = replace(a_product(), task_priority=1)
+    await store.write(lambda repo: repo.products.insert(product))
+    await store.write(buy)
+    await store.write(partial(_update, product=replace(product, name="changed")))
+    with pytest.raises(ValueError, match="changed"):
+        await store.write(refuse)
+
+
+async def test_known_product_is_not_read(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until all connections are new: the database behind them may be another one."""
+    ran: list[str] = []
+    run = GatheringSession._run
+
+    def counted(session: GatheringSession, sql: str, arguments: Sequence[object]) -> object:
+        ran.append(sql)
+        return run(session, sql, arguments)
+
+    monkeypatch.setattr(GatheringSession, "_run", counted)
+    async with opened_store(postgres_database) as store:
+        await store.write(lambda repo: repo.products.insert(a_product()))
+        for _ in range(3):
+            await store.write(lambda repo: repo.products.on_sale(a_product().id))
+        assert len([sql for sql in ran if sql.startswith("SELECT products")]) == 1
+        await _end_all_others(postgres_database)
+        await until(partial(_is_there, store))
+        ran.clear()
+        await store.write(lambda repo: repo.products.on_sale(a_product().id))
+        assert len([sql for sql in ran if sql.startswith("SELECT products")]) == 1
+
+
+def _update(repo: Repository, *, product: Product) -> None:
+    repo.products.update(product)
+
+
+async def _is_there(store: Store) -> bool:
+    try:
+        await store.read(lambda repo: repo.log.bounds())
+    except BoxofficeError:
+        return False
+    return True
+
+
+async def _end_all_others(database: str) -> None:
+    connection = await asyncpg.connect(database)
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await connection.close()
+
+
+def test_oldest_of_what_is_known_is_let_go() -> None:
+    """So much is known at most; what is taken is known no more."""
+    latest: Latest[int] = Latest()
     for number in range(MOST + 1):
-        kept.keep(KeptSale(payment=a_payment(number), order=None, writer=number))
-    assert kept.take(a_payment(0).id) is None
-    last = kept.take(a_payment(MOST).id)
-    assert last is not None
-    assert last.payment == a_payment(MOST)
-    assert kept.take(a_payment(MOST).id) is None
+        latest.keep(str(number), number)
+    assert latest.get("0") is None
+    assert latest.get(str(MOST)) == latest.take(str(MOST)) == MOST
+    assert latest.get(str(MOST)) is None
