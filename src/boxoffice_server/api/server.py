@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import cast
 
 import grpc
 from google.rpc import error_details_pb2  # noqa: F401 -- reflection tells of what is imported
@@ -53,6 +54,20 @@ SERVICES = (
 )
 
 
+class _Unregistered:
+    """Gives a server its methods' handlers, and registers none of them with gRPC's core.
+
+    For each registered method grpc.aio keeps a task that waits for its next call, and for each call
+    it begins and ends to wait for all of them.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
+
+    def add_registered_method_handlers(self, _service: str, _handlers: object) -> None:
+        """Leave the handlers to `add_generic_rpc_handlers`, which is called with the same ones."""
+
+
 class GrpcServer:
     """Our services with health and reflection beside them."""
 
@@ -68,13 +83,14 @@ class GrpcServer:
         self._calls = calls
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(interceptors=[calls], options=list(OPTIONS.items()))
-        entitlements_pb2_grpc.add_EntitlementsServiceServicer_to_server(entitlements, self._server)
-        orders_pb2_grpc.add_OrdersServiceServicer_to_server(orders, self._server)
-        payments_pb2_grpc.add_PaymentsServiceServicer_to_server(payments, self._server)
-        webhooks_pb2_grpc.add_WebhooksServiceServicer_to_server(webhooks, self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        server = cast("grpc.aio.Server", _Unregistered(self._server))
+        entitlements_pb2_grpc.add_EntitlementsServiceServicer_to_server(entitlements, server)
+        orders_pb2_grpc.add_OrdersServiceServicer_to_server(orders, server)
+        payments_pb2_grpc.add_PaymentsServiceServicer_to_server(payments, server)
+        webhooks_pb2_grpc.add_WebhooksServiceServicer_to_server(webhooks, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
-            (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+            (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
         )
 
     def listen(self, address: str) -> int:
