@@ -63,6 +63,20 @@ async def other(postgres_database: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What PostgreSQL is asked from now on, but for BEGIN and COMMIT."""
+    statements: list[str] = []
+    run = GatheringSession._run
+
+    def told(session: GatheringSession, sql: str, arguments: Sequence[object]) -> object:
+        statements.append(sql)
+        return run(session, sql, arguments)
+
+    monkeypatch.setattr(GatheringSession, "_run", told)
+    return statements
+
+
 async def test_sale_is_found_as_it_was_recorded(sold: Store) -> None:
     """And what the transaction writes of it is there afterwards."""
     assert await sold.write(end) == (an_order(), a_payment(1), 0)
@@ -166,19 +180,12 @@ async def test_sale_is_checked_before_anything_else_is_read(
 
 
 async def test_known_sale_takes_one_statement(
-    postgres_database: str, monkeypatch: pytest.MonkeyPatch
+    postgres_database: str, ran: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is neither read nor begun: that is what knowing it is good for."""
-    ran: list[str] = []
-    run = GatheringSession._run
-
-    def counted(session: GatheringSession, sql: str, arguments: Sequence[object]) -> object:
-        ran.append(sql)
-        return run(session, sql, arguments)
-
     async with opened_store(postgres_database) as store:
         await store.write(sell)
-        monkeypatch.setattr(GatheringSession, "_run", counted)
+        ran.clear()
         monkeypatch.setattr(GatheringSession, "_begin", lambda _: pytest.fail("it has begun"))
         await store.write(end)
     assert len([sql for sql in ran if "payment_facts" in sql]) == 1
@@ -282,18 +289,8 @@ async def test_product_is_refused_for_what_it_is(store: Store) -> None:
         await store.write(refuse)
 
 
-async def test_known_product_is_not_read(
-    postgres_database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_known_product_is_not_read(postgres_database: str, ran: list[str]) -> None:
     """Until all connections are new: the database behind them may be another one."""
-    ran: list[str] = []
-    run = GatheringSession._run
-
-    def counted(session: GatheringSession, sql: str, arguments: Sequence[object]) -> object:
-        ran.append(sql)
-        return run(session, sql, arguments)
-
-    monkeypatch.setattr(GatheringSession, "_run", counted)
     async with opened_store(postgres_database) as store:
         await store.write(lambda repo: repo.products.insert(a_product()))
         for _ in range(3):
