@@ -1,7 +1,7 @@
-"""What a process knows of a sale it has just recorded, and how it learns that this has changed."""
+"""What a process knows of sales and products, and how it learns that they have changed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -13,7 +13,6 @@ from boxoffice_server.domain.order import Order, created
 from boxoffice_server.domain.payment import Payment
 from boxoffice_server.domain.product import Product
 from boxoffice_server.ports import OvertakenError, Repository, Store
-from boxoffice_server.storage.known import MOST, Latest
 from boxoffice_server.storage.session import GatheringSession
 from tests.storage.interleaving import until_waiting
 from tests.storage.samples import a_fact, a_payment, a_product, an_operation, an_order
@@ -191,59 +190,33 @@ async def test_known_sale_takes_one_statement(
     assert len([sql for sql in ran if "payment_facts" in sql]) == 1
 
 
+CHANGED_ORDER, CHANGED_PAYMENT = replace(an_order(), version=9), replace(a_payment(1), version=9)
+
+
+@pytest.mark.parametrize(
+    ("statement", "ends_by", "found"),
+    [
+        ("UPDATE payments SET version = 9", "COMMIT", (an_order(), CHANGED_PAYMENT, 0)),
+        # Though the second transaction writes the payment alone.
+        ("UPDATE orders SET version = 9", "COMMIT", (CHANGED_ORDER, a_payment(1), 0)),
+        ("UPDATE payments SET version = 9", "ROLLBACK", (an_order(), a_payment(1), 0)),
+    ],
+)
 async def test_change_that_is_not_committed_yet_is_waited_for(
-    postgres_database: str, other: asyncpg.Connection
-) -> None:
-    """The second transaction sees what it has waited for."""
-    await _while_locked(
-        postgres_database,
-        other,
-        "UPDATE payments SET version = 9",
-        "COMMIT",
-        lambda found: found == (an_order(), replace(a_payment(1), version=9), 0),
-    )
-
-
-async def test_change_of_the_order_that_is_not_committed_yet_is_waited_for(
-    postgres_database: str, other: asyncpg.Connection
-) -> None:
-    """Though the second transaction writes the payment alone."""
-    await _while_locked(
-        postgres_database,
-        other,
-        "UPDATE orders SET version = 9",
-        "COMMIT",
-        lambda found: found == (replace(an_order(), version=9), a_payment(1), 0),
-    )
-
-
-async def test_change_that_is_rolled_back_is_none(
-    postgres_database: str, other: asyncpg.Connection
-) -> None:
-    """The rows are still those that were known."""
-    await _while_locked(
-        postgres_database,
-        other,
-        "UPDATE payments SET version = 9",
-        "ROLLBACK",
-        lambda found: found == (an_order(), a_payment(1), 0),
-    )
-
-
-async def _while_locked(
-    database: str,
+    postgres_database: str,
     other: asyncpg.Connection,
     statement: str,
-    then: str,
-    is_right: Callable[[object], bool],
+    ends_by: str,
+    found: tuple[Order, Payment, int],
 ) -> None:
-    async with opened_store(database) as store:
+    """The second transaction sees what became of it: one that is rolled back is none."""
+    async with opened_store(postgres_database) as store:
         await store.write(sell)
         await other.execute(f"BEGIN; {statement}")
         ending = asyncio.create_task(store.write(end))
-        await until_waiting(database)
-        await other.execute(then)
-        assert is_right(await ending)
+        await until_waiting(postgres_database)
+        await other.execute(ends_by)
+        assert await ending == found
         assert await store.read(lambda repo: repo.payments.facts(PAYMENT)) == [a_fact(7)]
 
 
@@ -322,13 +295,3 @@ async def _end_all_others(database: str) -> None:
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     await connection.close()
-
-
-def test_oldest_of_what_is_known_is_let_go() -> None:
-    """So much is known at most; what is taken is known no more."""
-    latest: Latest[int] = Latest()
-    for number in range(MOST + 1):
-        latest.keep(str(number), number)
-    assert latest.get("0") is None
-    assert latest.get(str(MOST)) == latest.take(str(MOST)) == MOST
-    assert latest.get(str(MOST)) is None

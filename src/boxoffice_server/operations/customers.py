@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from boxoffice_server.domain.ids import Prefix, new_id
 from boxoffice_server.domain.payment import Customer
+from boxoffice_server.latest import Latest
 from boxoffice_server.ports import (
     Clock,
     KeySpentError,
@@ -27,11 +28,14 @@ class Customers:
         self._clock = clock
         self._gateway = gateway
         # Those whom the vendor knows: none of them ever changes.
-        self._known: dict[str, Customer] = {}
+        self._known: Latest[Customer] = Latest(MOST_KNOWN)
 
     def keep(self, repo: Repository, user_id: str) -> Customer:
         """Answer a user's customer, which may not be the vendor's yet."""
-        known = self._known.get(user_id) or repo.customers.get(user_id)
+        known = self._known.get(user_id)
+        if known is not None:
+            return known
+        known = repo.customers.get(user_id)
         if known is not None:
             self._remember(known)
             return known
@@ -46,12 +50,8 @@ class Customers:
         )
 
     def _remember(self, customer: Customer) -> None:
-        """Keep the last ones that were asked for, for as long as there is room."""
         if customer.stripe_customer_id:
-            self._known.pop(customer.user_id, None)
-            self._known[customer.user_id] = customer
-            if len(self._known) > MOST_KNOWN:
-                del self._known[next(iter(self._known))]
+            self._known.keep(customer.user_id, customer)
 
     async def stripe_id(self, customer: Customer, operation: Operation) -> str:
         """Answer the vendor's id of a customer; has the vendor make them if it has not yet.

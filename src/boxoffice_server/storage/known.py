@@ -5,18 +5,16 @@ tells whether a row still is as a certain transaction left it. If not, or if the
 before it could be checked, it is run again and reads.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from functools import partial
 
 from boxoffice_server.domain.order import Order
 from boxoffice_server.domain.payment import Payment
 from boxoffice_server.domain.product import Product
+from boxoffice_server.latest import Latest
 from boxoffice_server.storage.session import ONE, RefusedError, Write
 
-T = TypeVar("T")
-
-# At 5 kB or so each.
+# How many of each are kept, at 5 kB or so.
 MOST = 1000
 
 _PRODUCT = "SELECT 1 FROM products WHERE id = $1 AND xmin = $2"
@@ -65,37 +63,12 @@ class KnownSale:
         return _check(_BOTH, "sale", self.payment.id, self.writer, self.order.id)
 
 
-class Latest(Generic[T]):
-    """The latest of what is known, by its id."""
-
-    def __init__(self) -> None:
-        self._things: OrderedDict[str, T] = OrderedDict()
-
-    def keep(self, id_: str, thing: T) -> None:
-        """Keep one, and let go of the oldest where there are too many."""
-        self._things[id_] = thing
-        if len(self._things) > MOST:
-            self._things.popitem(last=False)
-
-    def get(self, id_: str) -> T | None:
-        """Find one."""
-        return self._things.get(id_)
-
-    def take(self, id_: str) -> T | None:
-        """Find one, and let go of it."""
-        return self._things.pop(id_, None)
-
-    def clear(self) -> None:
-        """Let go of all."""
-        self._things.clear()
-
-
 @dataclass(frozen=True, slots=True)
 class Known:
     """All that a process knows. A sale is given out once: it has changed after that."""
 
-    products: Latest[KnownProduct] = field(default_factory=Latest)
-    sales: Latest[KnownSale] = field(default_factory=Latest)
+    products: Latest[KnownProduct] = field(default_factory=partial(Latest, MOST))
+    sales: Latest[KnownSale] = field(default_factory=partial(Latest, MOST))
 
     def forget(self) -> None:
         """Let go of all, after something of it was wrong, or where the database may be another."""

@@ -5,8 +5,9 @@ from functools import cache
 from sqlalchemy import BigInteger, bindparam, delete, insert, literal_column, select
 
 from boxoffice_server.domain.product import Product
+from boxoffice_server.latest import Latest
 from boxoffice_server.storage.codecs import from_product, tag_rows, to_product
-from boxoffice_server.storage.known import KnownProduct, Latest
+from boxoffice_server.storage.known import KnownProduct
 from boxoffice_server.storage.rows import (
     Statement,
     insert_row,
