@@ -146,19 +146,37 @@ def test_help_lists_every_target(tree: Path) -> None:
 def test_a_python_that_will_not_do_is_named_as_missing(script: str, tree: Path, bare: Path) -> None:
     """Without a Python that is new enough, one line says what is needed."""
     write_program(bare / "python3", script)
-    result = run(tree, "make", "serve", path=bare)
+    result = run(tree, "make", "serve", "PYTHON=python3.14 python3", path=bare)
     assert result.returncode != 0
     assert "Python 3.11 or newer is needed and none was found" in result.stderr
+    assert "(looked for python3.14 python3)" in result.stderr
     assert "make PYTHON=" in result.stderr
 
 
 def test_a_python_without_venv_names_the_package_to_install(tree: Path, bare: Path) -> None:
     """Debian's Python comes without its venv module: the message says what to install."""
     write_program(bare / "python3", 'case "$2" in *ensurepip*) exit 1 ;; esac; echo 3.13')
-    result = run(tree, "make", "serve", path=bare)
+    result = run(tree, "make", "serve", "PYTHON=python3", path=bare)
     assert result.returncode != 0
     assert "apt-get install python3.13-venv" in result.stderr
     assert not (tree / ".venv").exists()
+
+
+def test_the_python_of_the_system_goes_first(tree: Path, bare: Path) -> None:
+    """Another one on the path, which may be built without optimization, is taken if there is none.
+
+    The environment is not made: there is a file in its place.
+    """
+    (tree / ".venv").touch()
+    write_program(bare / "python3.14", "echo Python 3.14.0")
+    asked = "import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))"
+    try:
+        there = subprocess.run(["/usr/bin/python3", "-c", asked], check=False).returncode == 0
+    except FileNotFoundError:
+        there = False
+    result = run(tree, "sh", "tools/bootstrap.sh", "runtime", ".venv/.runtime-1", path=bare)
+    taken = "/usr/bin/python3" if there else str(bare / "python3.14")
+    assert f"({taken})" in result.stderr.splitlines()[0], result.stderr
 
 
 def fake_environment(tree: Path, script: str) -> Path:

@@ -17,10 +17,13 @@ fail() {
     exit 1
 }
 
-# Prints the first Python that is new enough and can make virtual environments.
+# Prints the first Python that is new enough and can make virtual environments. The system's own
+# goes first: distributions build theirs with profile-guided optimization, pyenv does not, and what is
+# written in Python runs a third faster for it.
 find_python() {
     without_venv=
-    for candidate in ${PYTHON:-python3.14 python3.13 python3.12 python3.11 python3}; do
+    names="/usr/bin/python3 python3.14 python3.13 python3.12 python3.11 python3"
+    for candidate in ${PYTHON:-$names}; do
         version=$("$candidate" -c '
 import sys
 if sys.version_info < (3, 11): sys.exit(1)
@@ -36,8 +39,7 @@ print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
             "python$without_venv-venv (Debian, Ubuntu: apt-get install python$without_venv-venv)" \
             "and try again."
     fi
-    fail "Python 3.11 or newer is needed and none was found (looked for" \
-        "${PYTHON:-python3.14, python3.13, python3.12, python3.11, python3})." \
+    fail "Python 3.11 or newer is needed and none was found (looked for ${PYTHON:-$names})." \
         "Install it, or name it: make PYTHON=/path/to/python3 ..."
 }
 
@@ -45,7 +47,7 @@ print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
 if [ "$(cat "$venv/.made-at" 2>/dev/null)" != "$here" ] || ! "$venv/bin/python" -c '' 2>/dev/null
 then
     python=$(find_python)
-    say "making $venv with $("$python" --version)"
+    say "making $venv with $("$python" --version) ($(command -v "$python"))"
     "$python" -m venv --clear "$venv"
     printf '%s\n' "$here" >"$venv/.made-at"
 fi
