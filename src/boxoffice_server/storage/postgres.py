@@ -13,10 +13,10 @@ import asyncpg
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.util import greenlet_spawn
 
 from boxoffice_server.ports import KeyTakenError, Repository
 from boxoffice_server.storage.errors import unavailable
+from boxoffice_server.storage.greenlets import Greenlets
 from boxoffice_server.storage.known import Known
 from boxoffice_server.storage.lines import Lines
 from boxoffice_server.storage.log import Encode
@@ -76,6 +76,7 @@ class PostgresStore(SqlStore):
         self._encode = encode
         self._engine = _engine(url, isolation_level="AUTOCOMMIT")
         self._known = Known()
+        self._greenlets = Greenlets()
         self._lines = Lines(
             self._engine.sync_engine,
             most=POOL,
@@ -104,7 +105,7 @@ class PostgresStore(SqlStore):
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        await greenlet_spawn(self._lines.close)
+        await self._greenlets.run(self._lines.close)
         await self._engine.dispose()
 
     async def _check(self) -> None:
@@ -156,7 +157,7 @@ class PostgresStore(SqlStore):
                 return result, log.appended
 
         # One greenlet for all of it; AsyncEngine takes one for each step on the way.
-        return await greenlet_spawn(transact)
+        return await self._greenlets.run(transact)
 
     async def _guarded(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do this again where PostgreSQL asks for it, and tell a store that is away from a fault.
