@@ -4,8 +4,10 @@ import os
 import platform
 import shutil
 import sqlite3
+import sys
 import tempfile
 import time
+from pathlib import Path
 from statistics import median
 
 import grpc
@@ -26,7 +28,8 @@ def conditions(scale: Scale, postgres: PostgresServer) -> str:
     told = {
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, "
         f"load average {os.getloadavg()[0]:.2f}; everything on loopback",
-        "versions": f"Python {platform.python_version()}, grpcio {grpc.__version__}, "
+        "versions": f"Python {platform.python_version()} ({Path(sys.executable).resolve()}), "
+        f"grpcio {grpc.__version__}, "
         f"SQLite {sqlite3.sqlite_version}, PostgreSQL {server}",
         "durable": f"SQLite: WAL, synchronous=FULL; PostgreSQL: fsync={fsync}, "
         f"synchronous_commit={commit}; an fsync takes {number(flush_seconds() * 1000)} ms here",
