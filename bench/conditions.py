@@ -29,8 +29,7 @@ def conditions(scale: Scale, postgres: PostgresServer) -> str:
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, "
         f"load average {os.getloadavg()[0]:.2f}; everything on loopback",
         "versions": f"Python {platform.python_version()} ({Path(sys.executable).resolve()}), "
-        f"grpcio {grpc.__version__}, "
-        f"SQLite {sqlite3.sqlite_version}, PostgreSQL {server}",
+        f"grpcio {grpc.__version__}, SQLite {sqlite3.sqlite_version}, PostgreSQL {server}",
         "durable": f"SQLite: WAL, synchronous=FULL; PostgreSQL: fsync={fsync}, "
         f"synchronous_commit={commit}; an fsync takes {number(flush_seconds() * 1000)} ms here",
         "clients": f"reads by {reader}; all else by grpc.aio; in processes of their own",

@@ -18,8 +18,8 @@ fail() {
 }
 
 # Prints the first Python that is new enough and can make virtual environments. The system's own
-# goes first: distributions build theirs with profile-guided optimization, pyenv does not, and what is
-# written in Python runs a third faster for it.
+# goes first: distributions build theirs with profile-guided optimization, pyenv does not, and what
+# is written in Python runs a third faster for it.
 find_python() {
     without_venv=
     names="/usr/bin/python3 python3.14 python3.13 python3.12 python3.11 python3"
