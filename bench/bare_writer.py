@@ -61,7 +61,7 @@ class Writer:
             return waited
 
         used = time.process_time()
-        told = await at_rate(rate, calls, call)
+        told = await at_rate(rate, calls, call, lambda waited: waited)
         return {**told, "used": time.process_time() - used}
 
 

@@ -3,13 +3,15 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import grpc
+from google.protobuf.message import Message
 
 from bench.canned_stripe import held_seconds
 from bench.child import Answer, obey
 from bench.open_loop import at_rate
+from bench.shop import CHARGE, PAY
 from boxoffice.common.v1 import money_pb2
 from boxoffice.orders.v1 import orders_pb2
 from boxoffice.payments.v1 import payments_pb2 as pb
@@ -50,17 +52,13 @@ async def pay_at_rate(*, address: str, rate: float, calls: int, product_id: str)
     """Call CreatePaymentIntent at a rate, and check each answer."""
     orders = set()
 
-    async with grpc.aio.insecure_channel(address) as channel:
-        stub = _stub(channel)
+    def held(answered: bytes) -> float:
+        answer = pb.CreatePaymentIntentResponse.FromString(answered)
+        orders.add(answer.order.id)
+        return _held_by_intent(answer)
 
-        async def call(number: int) -> float:
-            answer = await stub.CreatePaymentIntent(
-                payment_request(number, product_id), timeout=CALL_SECONDS
-            )
-            orders.add(answer.order.id)
-            return _held_by_intent(answer)
-
-        told = await at_rate(rate, calls, call)
+    requests = [payment_request(number, product_id) for number in range(calls)]
+    told = await _send_at_rate(address, PAY, requests, rate, held)
     assert len(orders) == calls - told["errors"]
     return told
 
@@ -69,18 +67,35 @@ async def charge_at_rate(*, address: str, rate: float, calls: int) -> Answer:
     """Call ChargeUser at a rate, and check each answer."""
     charges = set()
 
-    async with grpc.aio.insecure_channel(address) as channel:
-        stub = _stub(channel)
+    def held(answered: bytes) -> float:
+        payment = pb.ChargeUserResponse.FromString(answered).payment
+        assert payment.status == pb.PAYMENT_STATUS_COMPLETE
+        charges.add(payment.stripe_charge_id)
+        return held_seconds(payment.stripe_payment_intent_id)
 
-        async def call(number: int) -> float:
-            answer = await stub.ChargeUser(charge_request(number), timeout=CALL_SECONDS)
-            assert answer.payment.status == pb.PAYMENT_STATUS_COMPLETE
-            charges.add(answer.payment.stripe_charge_id)
-            return held_seconds(answer.payment.stripe_payment_intent_id)
-
-        told = await at_rate(rate, calls, call)
+    requests = [charge_request(number) for number in range(calls)]
+    told = await _send_at_rate(address, CHARGE, requests, rate, held)
     assert len(charges) == calls - told["errors"]
     return told
+
+
+async def _send_at_rate(
+    address: str,
+    method: str,
+    requests: Sequence[Message],
+    rate: float,
+    held: Callable[[bytes], float],
+) -> Answer:
+    """Send at a rate what was made before; answers are read when all of them are there."""
+    sent = [request.SerializeToString() for request in requests]
+
+    async with grpc.aio.insecure_channel(address) as channel:
+        ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
+
+        async def call(number: int) -> bytes:
+            return await ask(sent[number], timeout=CALL_SECONDS)
+
+        return await at_rate(rate, len(sent), call, held)
 
 
 async def save_methods(*, address: str) -> Answer:

@@ -13,6 +13,7 @@ from boxoffice.orders.v1 import orders_pb2, orders_pb2_grpc
 from boxoffice.payments.v1 import payments_pb2, payments_pb2_grpc
 
 PAY = "/boxoffice.payments.v1.PaymentsService/CreatePaymentIntent"
+CHARGE = "/boxoffice.payments.v1.PaymentsService/ChargeUser"
 GET_ORDER = "/boxoffice.orders.v1.OrdersService/GetOrder"
 GET_PRODUCT = "/boxoffice.orders.v1.OrdersService/GetProduct"
 CALL_SECONDS = 30.0
