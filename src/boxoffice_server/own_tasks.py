@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
-from weakref import WeakSet
 
 T = TypeVar("T")
 
 # All that run in this process, whoever started them.
-_own: WeakSet[asyncio.Task[Any]] = WeakSet()
+_own: set[asyncio.Task[Any]] = set()
 
 
 class OwnTasks:
@@ -26,8 +25,8 @@ class OwnTasks:
         """Start work that nobody waits for; it tells of its own errors."""
         task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
         _own.add(task)
+        task.add_done_callback(self._let_go)
         return task
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -55,6 +54,10 @@ class OwnTasks:
         """Wait until nothing runs."""
         while self._running:
             await asyncio.wait(self._running)
+
+    def _let_go(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        _own.discard(task)
 
     def _tell_unheard(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -1,5 +1,9 @@
 """Everything the store keeps, as seen by one transaction."""
 
+from collections.abc import Callable
+from functools import cached_property
+from typing import Generic, TypeVar
+
 from boxoffice_server.domain.order import Order
 from boxoffice_server.domain.payment import Payment
 from boxoffice_server.storage.duties import SqlDuties
@@ -24,33 +28,55 @@ from boxoffice_server.storage.subscriptions import (
 from boxoffice_server.storage.tables import orders, payments
 from boxoffice_server.storage.tasks import SqlTasks
 
+PartT = TypeVar("PartT")
+
+
+class _Part(Generic[PartT]):
+    """One kind of things, made when a transaction first asks for it: few ask for more than five."""
+
+    def __init__(self, make: Callable[[Session], PartT]) -> None:
+        self._make = make
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, repository: "SqlRepository", owner: type) -> PartT:
+        # Python finds it there from now on.
+        part = repository.__dict__[self._name] = self._make(repository.session)
+        return part
+
 
 class SqlRepository:
     """Implements ports.Repository over the session of one transaction."""
 
+    orders = _Part(SqlOrders)
+    payments = _Part(SqlPayments)
+    customers = _Part(SqlCustomers)
+    refunds = _Part(SqlRefunds)
+    disputes = _Part(SqlDisputes)
+    methods = _Part(SqlPaymentMethods)
+    tasks = _Part(SqlTasks)
+    notifications = _Part(SqlNotifications)
+    operations = _Part(SqlOperations)
+    subscription_products = _Part(SqlSubscriptionProducts)
+    subscription_facts = _Part(SqlSubscriptionFacts)
+    lineages = _Part(SqlLineages)
+    links = _Part(SqlLinks)
+    account_tokens = _Part(SqlAccountTokens)
+    subscription_events = _Part(SqlSubscriptionEvents)
+    entitlements = _Part(SqlEntitlements)
+    grants = _Part(SqlGrants)
+    duties = _Part(SqlDuties)
+
     def __init__(self, session: Session, log: SqlLog, known: Known | None = None) -> None:
-        self._session = session
-        self._known = known
-        self.products = SqlProducts(session, known.products if known else None)
-        self.orders = SqlOrders(session)
-        self.payments = SqlPayments(session)
-        self.customers = SqlCustomers(session)
-        self.refunds = SqlRefunds(session)
-        self.disputes = SqlDisputes(session)
-        self.methods = SqlPaymentMethods(session)
-        self.tasks = SqlTasks(session)
-        self.notifications = SqlNotifications(session)
-        self.operations = SqlOperations(session)
-        self.subscription_products = SqlSubscriptionProducts(session)
-        self.subscription_facts = SqlSubscriptionFacts(session)
-        self.lineages = SqlLineages(session)
-        self.links = SqlLinks(session)
-        self.account_tokens = SqlAccountTokens(session)
-        self.subscription_events = SqlSubscriptionEvents(session)
-        self.entitlements = SqlEntitlements(session)
-        self.grants = SqlGrants(session)
-        self.duties = SqlDuties(session)
+        self.session = session
         self.log = log
+        self._known = known
+
+    @cached_property
+    def products(self) -> SqlProducts:
+        """Products, for which what is known of some is enough."""
+        return SqlProducts(self.session, self._known.products if self._known else None)
 
     def lock_sale(self, order_id: str, payment_id: str) -> tuple[Order | None, Payment | None]:
         if not self.orders.holds(order_id) and not self.payments.holds(payment_id):
@@ -58,7 +84,7 @@ class SqlRepository:
             if sale is not None and sale.order_id == order_id:
                 return self._assume(sale)
             if order_id:
-                rows = lock_rows(self._session, ((orders, order_id), (payments, payment_id)))
+                rows = lock_rows(self.session, ((orders, order_id), (payments, payment_id)))
                 if rows is not None:
                     return self.orders.locked(rows[0]), self.payments.locked(rows[1])
         order = self.orders.get(order_id, lock=True) if order_id else None
@@ -66,7 +92,7 @@ class SqlRepository:
 
     def _assume(self, sale: KnownSale) -> tuple[Order | None, Payment]:
         """Lock a payment and its order, and take them to be as they were."""
-        self._session.write(sale.lock())
+        self.session.write(sale.lock())
         if sale.order is not None:
             self.orders.hold(sale.order)
         self.payments.hold(sale.payment)
