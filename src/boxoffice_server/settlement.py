@@ -123,12 +123,12 @@ class Settlement:
                 repo.payments.add_fact(payment.id, fact)
                 known.append(fact)
                 told.add(fact.id)
-        changed = self._derived(payment, known)
-        if stripe_payment_intent_id and not payment.stripe_payment_intent_id:
-            changed = replace(changed, stripe_payment_intent_id=stripe_payment_intent_id)
+        intent_id = payment.stripe_payment_intent_id or stripe_payment_intent_id
+        charge_id = payment.stripe_charge_id
         if stripe_charge_id and _names_charge(payment, added):
-            changed = replace(changed, stripe_charge_id=stripe_charge_id)
-            _release(repo, payment, changed)
+            charge_id = stripe_charge_id
+        changed = self._derived(payment, known, intent_id=intent_id, charge_id=charge_id)
+        _release(repo, payment, changed)
         return self._move(repo, locked, changed, known, grown=len(told) > count)
 
     def hear_refund(self, repo: Repository, locked: Locked, news: RefundNews) -> Settled:
@@ -190,8 +190,10 @@ class Settlement:
         over = orders.derive_status(known, task_started=False, refund_time=payment.refund_time)
         return self._move(repo, locked, payment, known, manual=replace(manual, over=over))
 
-    def _derived(self, payment: Payment, known: list[PaymentFact]) -> Payment:
-        """Derive what follows from a payment's facts alone."""
+    def _derived(
+        self, payment: Payment, known: list[PaymentFact], *, intent_id: str, charge_id: str
+    ) -> Payment:
+        """Derive what follows from a payment's facts, beside what the vendor calls it."""
         state = payments.derive_state(known)
         asked = payment.amount.amount
         captured = payments.captured_amount(known, asked)
@@ -205,6 +207,8 @@ class Settlement:
             captured=captured,
             authorised=payments.authorised_amount(known, asked),
             action_deadline=deadline,
+            stripe_payment_intent_id=intent_id,
+            stripe_charge_id=charge_id,
         )
 
     def _move(

@@ -3,8 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar, cast
 
 import grpc
@@ -34,6 +33,8 @@ _OWN_PREFIX = "/boxoffice."
 
 # Generic for type checkers only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+# What answers a call, or sends to a stream.
+Work: TypeAlias = Callable[[Message, Context], Awaitable[object]]
 
 
 class CallMetrics:
@@ -103,62 +104,65 @@ class Calls(grpc.aio.ServerInterceptor):
     def _unary(self, method: str, inner: Any) -> Any:  # noqa: ANN401 -- grpc's own handler type
         seconds = self._metrics.seconds.labels(method)
 
+        async def answer(request: Message, context: Context) -> object:
+            started = time.perf_counter()
+            refuse_card_numbers(request)
+            # None without a deadline, which the published types leave out.
+            remaining = cast("float | None", context.time_remaining())
+            if remaining is not None and remaining <= MOST_SECONDS + ROUNDED_SECONDS:
+                # gRPC itself ends the call when its own deadline passes.
+                response = await inner(request, context)
+            else:
+                response = await _within_limit(inner(request, context))
+            seconds.observe(time.perf_counter() - started)
+            return response
+
+        return self._around(method, "unary", answer)
+
+    def _streaming(self, method: str, inner: Any) -> Any:  # noqa: ANN401 -- grpc's own handler type
+        async def send(request: Message, context: Context) -> None:
+            refuse_card_numbers(request)
+            await inner(request, context)
+
+        return self._around(method, "stream", send)
+
+    def _around(self, method: str, kind: str, work: Work) -> Work:
+        """Have work run as every call does."""
+        running = self._metrics.open.labels(kind)
+
         async def call(request: Message, context: Context) -> object:
             started = time.perf_counter()
-            async with self._around(method, "unary", context):
-                refuse_card_numbers(request)
-                # None without a deadline, which the published types leave out.
-                remaining = cast("float | None", context.time_remaining())
-                if remaining is not None and remaining <= MOST_SECONDS + ROUNDED_SECONDS:
-                    # gRPC itself ends the call when its own deadline passes.
-                    response = await inner(request, context)
-                else:
-                    response = await _within_limit(inner(request, context))
-                seconds.observe(time.perf_counter() - started)
-                return response
+            self._running += 1
+            self._idle.clear()
+            running.inc()
+            code = grpc.StatusCode.OK
+            try:
+                return await work(request, context)
+            except asyncio.CancelledError:
+                code = grpc.StatusCode.CANCELLED
+                raise
+            except Exception as error:  # noqa: BLE001 -- the edge: each becomes a status
+                refusal = self._refusal(error, method)
+                status = to_status(refusal)
+                code = _CODES[status.code]
+                self._tell(method, code, started, reason=refusal.reason)
+                async with asyncio.timeout(ABORT_SECONDS):
+                    await context.abort(
+                        code,
+                        status.message,
+                        trailing_metadata=((DETAILS_KEY, status.SerializeToString()),),
+                    )
+            finally:
+                self._running -= 1
+                if not self._running:
+                    self._idle.set()
+                running.dec()
+                self._metrics.calls.labels(method, code.name).inc()
+                if code is grpc.StatusCode.OK:
+                    self._tell_success(method, started, kind)
             raise AssertionError("an aborted call does not go on")
 
         return call
-
-    def _streaming(self, method: str, inner: Any) -> Any:  # noqa: ANN401 -- grpc's own handler type
-        async def call(request: Message, context: Context) -> None:
-            async with self._around(method, "stream", context):
-                refuse_card_numbers(request)
-                await inner(request, context)
-
-        return call
-
-    @asynccontextmanager
-    async def _around(self, method: str, kind: str, context: Context) -> AsyncIterator[None]:
-        started = time.perf_counter()
-        self._running += 1
-        self._idle.clear()
-        self._metrics.open.labels(kind).inc()
-        code = grpc.StatusCode.OK
-        try:
-            yield
-        except asyncio.CancelledError:
-            code = grpc.StatusCode.CANCELLED
-            raise
-        except Exception as error:  # noqa: BLE001 -- the edge: each becomes a status
-            refusal = self._refusal(error, method)
-            status = to_status(refusal)
-            code = _CODES[status.code]
-            self._tell(method, code, started, reason=refusal.reason)
-            async with asyncio.timeout(ABORT_SECONDS):
-                await context.abort(
-                    code,
-                    status.message,
-                    trailing_metadata=((DETAILS_KEY, status.SerializeToString()),),
-                )
-        finally:
-            self._running -= 1
-            if not self._running:
-                self._idle.set()
-            self._metrics.open.labels(kind).dec()
-            self._metrics.calls.labels(method, code.name).inc()
-            if code is grpc.StatusCode.OK:
-                self._tell_success(method, started, kind)
 
     def _refusal(self, error: Exception, method: str) -> BoxofficeError:
         if isinstance(error, BoxofficeError):

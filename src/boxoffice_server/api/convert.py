@@ -217,7 +217,7 @@ def to_order_event(event: OrderEvent) -> orders_pb2.OrderEvent:
     previous = event.previous_status
     return orders_pb2.OrderEvent(
         id=event.id,
-        type=orders_pb2.OrderEventType.Value(_order_event_type(event.type)),
+        type=_to_order_event_type(event.type),
         previous_status=(
             orders_pb2.ORDER_STATUS_UNSPECIFIED if previous is None else to_order_status(previous)
         ),
@@ -226,8 +226,9 @@ def to_order_event(event: OrderEvent) -> orders_pb2.OrderEvent:
     )
 
 
-def _order_event_type(type_: OrderEventType) -> str:
-    return enum_name(type_, "ORDER_EVENT_TYPE")
+@cache
+def _to_order_event_type(type_: OrderEventType) -> orders_pb2.OrderEventType.ValueType:
+    return orders_pb2.OrderEventType.Value(enum_name(type_, "ORDER_EVENT_TYPE"))
 
 
 def to_task(task: Task) -> orders_pb2.Task:

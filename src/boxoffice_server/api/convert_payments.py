@@ -22,6 +22,7 @@ from boxoffice_server.domain.payment import (
     Customer,
     Payment,
     PaymentEvent,
+    PaymentEventType,
     PaymentFailure,
     PaymentMethodType,
     PaymentStatus,
@@ -79,6 +80,11 @@ def _to_status(status: PaymentStatus) -> payments_pb2.PaymentStatus.ValueType:
 
 
 @cache
+def _to_event_type(type_: PaymentEventType) -> payments_pb2.PaymentEventType.ValueType:
+    return payments_pb2.PaymentEventType.Value(enum_name(type_, "PAYMENT_EVENT_TYPE"))
+
+
+@cache
 def _to_method_type(type_: PaymentMethodType) -> payments_pb2.PaymentMethodType.ValueType:
     return payments_pb2.PaymentMethodType.Value(enum_name(type_, "PAYMENT_METHOD_TYPE"))
 
@@ -108,7 +114,7 @@ def to_payment_event(event: PaymentEvent) -> payments_pb2.PaymentEvent:
     previous = event.previous_status
     return payments_pb2.PaymentEvent(
         id=event.id,
-        type=payments_pb2.PaymentEventType.Value(enum_name(event.type, "PAYMENT_EVENT_TYPE")),
+        type=_to_event_type(event.type),
         previous_status=(
             payments_pb2.PAYMENT_STATUS_UNSPECIFIED if previous is None else _to_status(previous)
         ),
