@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 _RANDOM_BITS = 74
 
@@ -41,6 +42,8 @@ def new_id(prefix: Prefix, now: datetime) -> str:
     return f"{prefix}_{value:032x}"
 
 
+# An event's id is asked for by its record and by its message.
+@lru_cache(maxsize=64)
 def hashed_id(prefix: Prefix, *parts: str) -> str:
     """Make the id that these parts stand for: the same parts give the same id for ever."""
     digest = hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
