@@ -41,10 +41,55 @@ async def test_work_goes_on_when_its_caller_is_cancelled() -> None:
         await caller
     work.may_end.set()
     await tasks.finish()
-    # Its last callbacks run once it has ended.
-    await asyncio.sleep(0)
     assert work.ended
     assert [type(error) for error in unheard] == [ZeroDivisionError]
+
+
+async def test_caller_hears_of_an_error() -> None:
+    """It is the caller's then, and nobody else is told."""
+    unheard: list[BaseException] = []
+    tasks = OwnTasks(unheard.append)
+
+    async def failing() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await tasks.run(failing())
+    await tasks.finish()
+    assert unheard == []
+
+
+async def test_error_that_meets_a_cancellation_is_told() -> None:
+    """The caller is cancelled once the error is there, and before it is heard."""
+    unheard: list[BaseException] = []
+    tasks, work = OwnTasks(unheard.append), Work()
+
+    async def failing() -> None:
+        await work.run()
+        # Runs first in the next turn of the loop, and the caller after it.
+        asyncio.get_running_loop().call_soon(caller.cancel)
+        raise ZeroDivisionError
+
+    caller = asyncio.create_task(tasks.run(failing()))
+    await work.begun.wait()
+    work.may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    await tasks.finish()
+    assert [type(error) for error in unheard] == [ZeroDivisionError]
+
+
+async def test_caller_of_work_that_is_cancelled_waits_no_longer() -> None:
+    """As a loop that ends cancels all tasks."""
+    tasks, work = OwnTasks(print), Work()
+    caller = asyncio.create_task(tasks.run(work.run()))
+    await work.begun.wait()
+    assert work.task is not None
+    work.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    await tasks.finish()
+    assert not work.ended
 
 
 async def test_work_of_an_own_task_is_run_within_it() -> None:

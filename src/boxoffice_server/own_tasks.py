@@ -33,12 +33,34 @@ class OwnTasks:
         """Run work to its end, and answer what it answers to a caller who is still there."""
         if asyncio.current_task() in _own:
             return await self._run_here(work)
-        task = self.start(work)
+        heard: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.start(self._answer(work, heard))
         try:
-            return await asyncio.shield(task)
+            return await heard
         except asyncio.CancelledError:
-            task.add_done_callback(self._tell_unheard)
+            if not heard.cancelled() and (error := heard.exception()) is not None:
+                # The caller was cancelled while the error was on its way.
+                self._unheard(error)
             raise
+
+    async def _answer(self, work: Coroutine[Any, Any, T], heard: asyncio.Future[T]) -> None:
+        """Do work, and wake the caller by a future of its own.
+
+        One who waits for the task, behind asyncio.shield, is woken two turns of the loop later.
+        """
+        try:
+            answer = await work
+        except Exception as error:  # noqa: BLE001 -- the caller raises it, or it is told
+            if heard.cancelled():
+                self._unheard(error)
+            else:
+                heard.set_exception(error)
+        else:
+            if not heard.cancelled():
+                heard.set_result(answer)
+        finally:
+            # Whatever else ends this task ends the caller's waiting.
+            heard.cancel()
 
     async def _run_here(self, work: Coroutine[Any, Any, T]) -> T:
         """Run work within a task that nobody cancels, and have it waited for like any other."""
@@ -58,7 +80,3 @@ class OwnTasks:
     def _let_go(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         _own.discard(task)
-
-    def _tell_unheard(self, task: asyncio.Task[Any]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._unheard(error)
