@@ -1,12 +1,10 @@
 """How ids are made: time-ordered where we make them up, a hash where facts make them."""
 
 import hashlib
-import secrets
+import os
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-
-_RANDOM_BITS = 74
 
 
 class Prefix(StrEnum):
@@ -35,10 +33,9 @@ class Prefix(StrEnum):
 def new_id(prefix: Prefix, now: datetime) -> str:
     """Make up an id: the prefix and a UUIDv7 (RFC 9562 §5.7) in hex, so that ids sort by time."""
     milliseconds = int(now.timestamp() * 1000) & (1 << 48) - 1
-    random = secrets.randbits(_RANDOM_BITS)
-    value = (
-        milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & (1 << 62) - 1
-    )
+    random = int.from_bytes(os.urandom(10))
+    high, low = random >> 62 & (1 << 12) - 1, random & (1 << 62) - 1
+    value = milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low
     return f"{prefix}_{value:032x}"
 
 

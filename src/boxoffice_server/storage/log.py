@@ -6,7 +6,7 @@ long before it is committed, so ids become visible out of order; there records a
 a position and numbered afterwards (sequencer.py). Readers look at positions only.
 """
 
-import secrets
+import os
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -98,7 +98,7 @@ class SqlLog(ABC):
     @property
     def group(self) -> str:
         """Name the transaction whose records are numbered next to each other."""
-        self._group = self._group or secrets.token_hex(16)
+        self._group = self._group or os.urandom(16).hex()
         return self._group
 
     @property
