@@ -23,27 +23,32 @@ from boxoffice_server.storage.rows import (
     one_row,
     update_row,
 )
-from boxoffice_server.storage.session import ONE, Session
+from boxoffice_server.storage.session import ONE, Session, Write, unheeded
 from boxoffice_server.storage.tables import UNSETTLED, notifications, operations
 from boxoffice_server.storage.times import to_microseconds
 
+# A statement that took the locks itself would see notifications as they were before it had them.
+_RELEASE_LOCKED = "SELECT release_notifications($1, $2)"
+
+
+def _locks(names: Collection[str]) -> list[int]:
+    """Number the locks on names, in one order for all, so that none waits in a circle."""
+    return sorted(zlib.crc32(name.encode()) - (1 << 31) for name in names)
+
 
 def _hold(names: Collection[str]) -> str:
-    """Write what locks names, in one order for all, so that none waits in a circle."""
-    numbers = sorted(zlib.crc32(name.encode()) - (1 << 31) for name in names)
     # The first number keeps these apart from all other advisory locks.
-    locks = (f"pg_advisory_xact_lock(1, {number})" for number in numbers)
-    return f"SELECT {', '.join(locks)}"
+    return f"SELECT {', '.join(f'pg_advisory_xact_lock(1, {each})' for each in _locks(names))}"
 
 
 @cache
-def _release(dialect: str, count: int) -> Statement:
+def _release(count: int) -> Statement:
     query = update(notifications).where(
         notifications.c.related_id.in_([bindparam(f"related_{each}") for each in range(count)]),
         notifications.c.state == bindparam("unrelated", NotificationState.UNRELATED.value),
     )
     return Statement(
-        dialect, query.values(state=bindparam("waiting", NotificationState.WAITING.value))
+        "sqlite", query.values(state=bindparam("waiting", NotificationState.WAITING.value))
     )
 
 
@@ -88,10 +93,14 @@ class SqlNotifications:
             self._session.lock(_hold(related_ids))
 
     def release(self, *related_ids: str) -> None:
-        self.hold(*related_ids)
-        statement = _release(self._session.dialect, len(related_ids))
+        row = (notifications.name,)
+        if self._session.dialect == "postgresql":
+            arguments = (_locks(related_ids), list(related_ids))
+            write = Write(sql=_RELEASE_LOCKED, arguments=arguments, row=row, tell=unheeded)
+            self._session.write(write)
+            return
         values = {f"related_{number}": each for number, each in enumerate(related_ids)}
-        statement.write(self._session, values, row=(notifications.name,))
+        _release(len(related_ids)).write(self._session, values, row=row)
 
     def find(self, wanted: NotificationFilter, *, before_id: str, limit: int) -> list[Notification]:
         conditions: list[ColumnElement[bool]] = []

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, column, inspect, select, table, update
 from boxoffice_server.storage.errors import SchemaOutdated
 from boxoffice_server.storage.tables import log_meta
 
-REVISION = "0003"
+REVISION = "0004"
 Work = Callable[[Connection], None]
 """Something to do in one transaction on a database that is not served meanwhile."""
 
