@@ -103,7 +103,8 @@ class Application:
         self._clock = clock = BusinessClock()
         self._store = store = create_store(settings.database_url, encode=encode_event)
         self._feed = Feed(store=store, clock=clock)
-        self._feed.listen(self._follow_clock)
+        if settings.uses_sandbox_key:
+            self._feed.listen(self._follow_clock)
         self._housekeeping = Housekeeping(store=store, clock=clock)
         self._stripe = StripeConnection(
             api_key=settings.stripe_api_key.reveal(),
@@ -211,7 +212,7 @@ class Application:
                 clock=clock,
                 writes=writes,
                 feed=self._feed,
-                listen=self._feed.listen,
+                follow=self._feed.follow,
                 draining=self._draining,
                 leases=timings.leases,
                 settlement=settlement,

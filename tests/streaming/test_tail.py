@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 
 from boxoffice_server.domain.errors import BoxofficeError, Reason
-from boxoffice_server.domain.stream import Progress
+from boxoffice_server.domain.stream import LogRecord, Progress
 from boxoffice_server.ports import Repository, Store
 from boxoffice_server.streaming.frames import Packer
 from boxoffice_server.streaming.tail import PAGE
@@ -24,6 +24,7 @@ from tests.streaming.reading import (
     check_chain,
     eventually,
     next_frame,
+    numbered,
     open_stream,
     positions_in,
     read_events,
@@ -83,6 +84,84 @@ async def test_log_is_followed_without_a_hint(store: Store, feeds: Feeds) -> Non
     for number in range(1, 4):
         await append(store, [an_event(number)])
         assert positions_in([await next_frame(stream)]) == [number]
+    await stream.aclose()
+
+
+class Counted(Unkind):
+    """A store that gives hints, and counts who wants them."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.wanted = 0
+
+    def on_advance(self, callback: Callable[[], None]) -> Callable[[], None]:
+        self.wanted += 1
+        stop = self._store.on_advance(callback)
+
+        def count() -> None:
+            self.wanted -= 1
+            stop()
+
+        return count
+
+
+async def test_store_hints_only_while_somebody_waits(store: Store, feeds: Feeds) -> None:
+    """At streams, or for tasks; one hint does for all of them."""
+    counted = Counted(store)
+    feed = await feeds.start(counted, poll=timedelta(hours=1))
+    heard: list[LogRecord] = []
+    feed.listen(heard.extend)
+    await append(store, [an_event(1)])
+    assert counted.wanted == 0
+    streams = [open_stream(feed) for _ in range(2)]
+    for stream in streams:
+        assert positions_in(await read_events(stream, 1)) == [1]
+    assert counted.wanted == 1
+    await append(store, [an_event(2)])
+    for stream in streams:
+        assert positions_in(await read_events(stream, 1)) == [2]
+        await stream.aclose()
+    assert counted.wanted == 0
+    await append(store, [an_event(3)])
+    followed: list[LogRecord] = []
+    with feed.follow(followed.extend):
+        assert counted.wanted == 1
+        await eventually(lambda: feed.head == 3)
+    assert counted.wanted == 0
+    assert [record.position for record in heard] == [1, 2, 3]
+    assert [record.position for record in followed] == [3]
+
+
+class Held(Unkind):
+    """A store that keeps the answer to one read back, until it is let go."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.reading = asyncio.Event()
+        self.gate = asyncio.Event()
+        self._first = True
+
+    async def read_once(self, body: Callable[[Repository], T]) -> T:
+        if self._first:
+            self._first = False
+            self.reading.set()
+            await self.gate.wait()
+        return await super().read_once(body)
+
+
+async def test_stream_that_opens_as_the_tail_skips_misses_nothing(
+    store: Store, feeds: Feeds
+) -> None:
+    """The tail learns where the log ends after the stream has found out where it begins."""
+    held = Held(store)
+    feed = await feeds.start(held, poll=timedelta(milliseconds=5))
+    await held.reading.wait()
+    stream = open_stream(feed)
+    assert positions_in(await catch_up(stream)) == []
+    await append(store, [an_event(1)])
+    await numbered(store, 1)
+    held.gate.set()
+    assert positions_in(await read_events(stream, 1)) == [1]
     await stream.aclose()
 
 

@@ -10,7 +10,7 @@ from boxoffice_server.api.order_changes import OrderChangeMethods
 from boxoffice_server.api.pages import read_page
 from boxoffice_server.api.products import ProductMethods, check_etag, mask_violations
 from boxoffice_server.api.requests import Faults
-from boxoffice_server.api.tasks import Listen, TaskMethods
+from boxoffice_server.api.tasks import Follow, TaskMethods
 from boxoffice_server.api.watch import watch
 from boxoffice_server.api.writes import Writes
 from boxoffice_server.domain.order import Order, change
@@ -36,7 +36,7 @@ class OrdersServicer(  # type: ignore[misc]
         clock: Clock,
         writes: Writes,
         feed: FrameSource,
-        listen: Listen,
+        follow: Follow,
         draining: asyncio.Event,
         leases: LeasePolicy,
         settlement: Settlement,
@@ -49,7 +49,7 @@ class OrdersServicer(  # type: ignore[misc]
             self,
             store=store,
             clock=clock,
-            listen=listen,
+            follow=follow,
             draining=draining,
             leases=leases,
             settlement=settlement,

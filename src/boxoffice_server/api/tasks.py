@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,7 +31,7 @@ from boxoffice_server.domain.text import MAX_USER_ID, text_violations
 from boxoffice_server.ports import Clock, Repository, Store, TaskFilter
 from boxoffice_server.settlement import Settlement, lock
 
-Listen = Callable[[Callable[[Sequence[LogRecord]], None]], Callable[[], None]]
+Follow = Callable[[Callable[[Sequence[LogRecord]], None]], AbstractContextManager[None]]
 
 MOST_FUNCTIONS = 50
 MOST_IN_FLIGHT = 100
@@ -49,7 +50,7 @@ class Offer:
 class TaskMethods:
     """Hands the tasks of paid orders to workers.
 
-    `listen` calls back with what is new in the log, `draining` ends the streams; the workers then
+    `follow` calls back with what is new in the log, `draining` ends the streams; the workers then
     come back to another instance.
     """
 
@@ -58,14 +59,14 @@ class TaskMethods:
         *,
         store: Store,
         clock: Clock,
-        listen: Listen,
+        follow: Follow,
         draining: asyncio.Event,
         leases: LeasePolicy,
         settlement: Settlement,
     ) -> None:
         self._store = store
         self._clock = clock
-        self._listen = listen
+        self._follow = follow
         self._draining = draining
         self._leases = leases
         self._settlement = settlement
@@ -74,17 +75,16 @@ class TaskMethods:
     async def ReceiveTasks(self, request: pb.ReceiveTasksRequest, context: Context) -> None:
         wanted = _Worker.read(request)
         stirred = asyncio.Event()
-        stop_listening = self._listen(lambda records: _stir(stirred, records))
-        draining = asyncio.create_task(self._draining.wait())
-        try:
-            while not draining.done():
-                stirred.clear()
-                for each in await self._offers(wanted):
-                    await context.write(_to_response(each))
-                await self._wait(wanted, stirred, draining)
-        finally:
-            draining.cancel()
-            stop_listening()
+        with self._follow(lambda records: _stir(stirred, records)):
+            draining = asyncio.create_task(self._draining.wait())
+            try:
+                while not draining.done():
+                    stirred.clear()
+                    for each in await self._offers(wanted):
+                        await context.write(_to_response(each))
+                    await self._wait(wanted, stirred, draining)
+            finally:
+                draining.cancel()
 
     async def _offers(self, worker: "_Worker") -> list[Offer]:
         """Offer the worker as many tasks as it has room for. Writes only if there are any."""

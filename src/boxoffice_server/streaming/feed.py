@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -50,7 +51,6 @@ class Feed:
         self._tail = Tail(store, poll=poll)
         self._framer = Framer(self._tail, clock)
         self._channels = Channels(self._tail)
-        self._tail.listen(self._channels.publish)
         self._tail.on_reset(self._wake_all)
         self._streams: set[Stream] = set()
         self._draining = ""
@@ -70,8 +70,17 @@ class Feed:
         await self._tail.stop()
 
     def listen(self, callback: Callable[[Sequence[LogRecord]], None]) -> Callable[[], None]:
-        """Call back with all records from now on, by whole transactions; answers how to stop it."""
+        """Call back with all records from now on, by whole transactions; answers how to stop it.
+
+        Each comes within the poll's time.
+        """
         return self._tail.listen(callback)
+
+    def follow(
+        self, callback: Callable[[Sequence[LogRecord]], None]
+    ) -> AbstractContextManager[None]:
+        """Call back in the time of a block, as soon as there are new records."""
+        return self._tail.follow(callback)
 
     def drain(self, reason: str = "draining") -> None:
         """Send every stream away, those that are still to come included."""
@@ -81,31 +90,32 @@ class Feed:
     async def stream(
         self, wanted: LogFilter, start: Start, *, position_field: int, progress_interval: timedelta
     ) -> AsyncGenerator[Frame]:
-        position = await self._place(start)
-        stream = Stream(
-            wanted,
-            position,
-            position_field=position_field,
-            silence=progress_interval.total_seconds(),
-            store=self._store,
-            tail=self._tail,
-            framer=self._framer,
-            channels=self._channels,
-        )
-        end = asyncio.get_running_loop().time() + self._max_age * self._random.uniform(0.9, 1.1)
-        self._streams.add(stream)
-        try:
-            while True:
-                if reason := self._ending(end):
-                    yield stream.marked(self._going_away(reason))
-                    return
-                for frame in await stream.step():
-                    yield frame
-                    if self._ending(end):
-                        break
-        finally:
-            self._streams.remove(stream)
-            await stream.close()
+        with self._tail.follow(self._channels.publish):
+            position = await self._place(start)
+            stream = Stream(
+                wanted,
+                position,
+                position_field=position_field,
+                silence=progress_interval.total_seconds(),
+                store=self._store,
+                tail=self._tail,
+                framer=self._framer,
+                channels=self._channels,
+            )
+            end = asyncio.get_running_loop().time() + self._max_age * self._random.uniform(0.9, 1.1)
+            self._streams.add(stream)
+            try:
+                while True:
+                    if reason := self._ending(end):
+                        yield stream.marked(self._going_away(reason))
+                        return
+                    for frame in await stream.step():
+                        yield frame
+                        if self._ending(end):
+                            break
+            finally:
+                self._streams.remove(stream)
+                await stream.close()
 
     def _ending(self, end: float) -> str:
         if self._draining:

@@ -2,8 +2,9 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import structlog
@@ -21,9 +22,10 @@ Listener = Callable[[Sequence[LogRecord]], None]
 
 
 class Tail:
-    """Follows the log: on the store's hint, and after every `poll` whatever was hinted.
+    """Follows the log: after every `poll`, and on the store's hints while somebody follows it.
 
-    Everything up to `head` has been given to the listeners: whole transactions, in log order.
+    Everything up to `head` has been given to the listeners: whole transactions, in log order. While
+    there is none, nothing but the log's head is read.
     `generation` rises when the log is not the one that was followed, or has lost what was not read
     yet: whoever follows the tail then goes back to the log itself.
     """
@@ -35,24 +37,21 @@ class Tail:
         self._store = store
         self._poll = poll.total_seconds()
         self._log = structlog.get_logger(part="tail")
-        self._listeners: list[Listener] = []
+        self._listeners: Counter[Listener] = Counter()
         self._on_reset: list[Callable[[], None]] = []
         self._hint = asyncio.Event()
-        self._stop_hints: Callable[[], None] | None = None
+        self._followers = 0
+        self._stop_hints: Callable[[], None] = lambda: None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Go to the head of the log, and follow it from there."""
         bounds = await self._store.read(lambda repo: repo.log.bounds())
         self.log_id, self.head = bounds.log_id, bounds.head
-        self._stop_hints = self._store.on_advance(self._hint.set)
         self._task = asyncio.create_task(self._follow(), name="log tail")
 
     async def stop(self) -> None:
-        """Stop following."""
-        if self._stop_hints is not None:
-            self._stop_hints()
-            self._stop_hints = None
+        """Stop following. Nobody waits for it any more."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -60,9 +59,38 @@ class Tail:
             self._task = None
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call back with all records from now on; answers how to stop it."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        """Call back with all records from now on, each after `poll` at the latest.
+
+        Answers how to stop it.
+        """
+        self._listeners[listener] += 1
+
+        def stop() -> None:
+            self._listeners[listener] -= 1
+            if not self._listeners[listener]:
+                del self._listeners[listener]
+
+        return stop
+
+    @contextmanager
+    def follow(self, listener: Listener) -> Iterator[None]:
+        """Call back with all records in the time of the block, as soon as the store tells of them.
+
+        A listener is called once however often it follows.
+        """
+        stop = self.listen(listener)
+        if not self._followers:
+            self._stop_hints = self._store.on_advance(self._hint.set)
+            # What would have been hinted before.
+            self._hint.set()
+        self._followers += 1
+        try:
+            yield
+        finally:
+            self._followers -= 1
+            if not self._followers:
+                self._stop_hints()
+            stop()
 
     def on_reset(self, callback: Callable[[], None]) -> None:
         """Call back when the generation rises."""
@@ -93,6 +121,8 @@ class Tail:
     async def _advance(self) -> None:
         """Read all that is new, and hand it on by whole transactions."""
         held: list[LogRecord] = []
+        if not self._listeners and await self._skip():
+            return
         after = self.head
         while True:
             try:
@@ -113,6 +143,14 @@ class Tail:
             if not full:
                 return
             after = records[-1].position
+
+    async def _skip(self) -> bool:
+        """Go to the head of the log, unless that is another one, or somebody listens by then."""
+        bounds = await self._store.read_once(lambda repo: repo.log.bounds())
+        if self._listeners or bounds.log_id != self.log_id:
+            return False
+        self.head = max(self.head, bounds.head)
+        return True
 
     def _publish(self, records: list[LogRecord], through: int | None) -> None:
         if records:
