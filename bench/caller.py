@@ -3,7 +3,8 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
 from google.protobuf.message import Message
@@ -12,7 +13,7 @@ from bench.canned_stripe import held_seconds
 from bench.child import Answer, obey
 from bench.open_loop import at_rate
 from bench.shop import CHARGE, PAY
-from boxoffice.common.v1 import money_pb2
+from boxoffice.common.v1 import money_pb2, streams_pb2
 from boxoffice.orders.v1 import orders_pb2
 from boxoffice.payments.v1 import payments_pb2 as pb
 from boxoffice.payments.v1 import payments_pb2_grpc
@@ -20,6 +21,7 @@ from boxoffice_server.runtime import run
 
 USERS = 50
 CALL_SECONDS = 30.0
+WATCH = "/boxoffice.payments.v1.PaymentsService/WatchPayments"
 
 
 async def pay(*, address: str, callers: int, calls: int, product_id: str) -> Answer:
@@ -48,19 +50,52 @@ async def pay(*, address: str, callers: int, calls: int, product_id: str) -> Ans
     return {"seconds": seconds, "shares": shares, "orders": len(orders)}
 
 
-async def pay_at_rate(*, address: str, rate: float, calls: int, product_id: str) -> Answer:
-    """Call CreatePaymentIntent at a rate, and check each answer."""
-    orders = set()
+async def pay_at_rate(
+    *, address: str, rate: float, calls: int, product_id: str, followed: bool
+) -> Answer:
+    """Call CreatePaymentIntent at a rate, and check each answer.
+
+    If it is `followed`, a stream of all payments is open meanwhile, and tells of each of them.
+    """
+    orders, payments = set(), set()
 
     def held(answered: bytes) -> float:
         answer = pb.CreatePaymentIntentResponse.FromString(answered)
         orders.add(answer.order.id)
+        payments.add(answer.payment.id)
         return _held_by_intent(answer)
 
     requests = [payment_request(number, product_id) for number in range(calls)]
-    told = await _send_at_rate(address, PAY, requests, rate, held)
+    async with AsyncExitStack() as opened:
+        frames = await opened.enter_async_context(_following(address)) if followed else None
+        told = await _send_at_rate(address, PAY, requests, rate, held)
+        async with asyncio.timeout(CALL_SECONDS):
+            while frames is not None and payments:
+                frame = pb.WatchPaymentsResponse.FromString(await frames.get())
+                payments -= {event.payment.id for event in frame.events}
     assert len(orders) == calls - told["errors"]
     return told
+
+
+@asynccontextmanager
+async def _following(address: str) -> AsyncIterator[asyncio.Queue[bytes]]:
+    """Open a stream of all payments that are yet to be made; its frames are left as bytes."""
+    frames: asyncio.Queue[bytes] = asyncio.Queue()
+    start = pb.WatchPaymentsRequest(start_position=streams_pb2.START_POSITION_LATEST)
+    async with grpc.aio.insecure_channel(address) as channel:
+        watch: grpc.aio.UnaryStreamMultiCallable[pb.WatchPaymentsRequest, bytes]
+        watch = channel.unary_stream(WATCH, pb.WatchPaymentsRequest.SerializeToString)
+        call = watch(start)
+
+        async def read_on() -> None:
+            async for frame in call:
+                frames.put_nowait(frame)
+
+        reading = asyncio.create_task(read_on())
+        while not pb.WatchPaymentsResponse.FromString(await frames.get()).HasField("caught_up"):
+            pass
+        yield frames
+        reading.cancel()
 
 
 async def charge_at_rate(*, address: str, rate: float, calls: int) -> Answer:
