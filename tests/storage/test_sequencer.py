@@ -206,8 +206,8 @@ async def test_rest_is_long_while_nobody_follows(
         resting = Resting(database, monkeypatch)
         resting.worker.follow(followed=True)
         resting.worker.follow(followed=False)
+        await resting.append(1)
         async with resting.running():
-            await resting.append(1)
             await resting.reach(1)
             await resting.append(2)
             assert len(await database.log()) == 1
@@ -215,6 +215,22 @@ async def test_rest_is_long_while_nobody_follows(
             await resting.reach(2)
             await resting.append(3)
             await resting.reach(3)
+
+
+async def test_whoever_begins_to_follow_has_all_numbered(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what another process has committed, and rests on."""
+    monkeypatch.setattr(sequencer, "POLL_SECONDS", 3600)
+    async with interleaved(postgres_database) as database:
+        resting = Resting(database, monkeypatch)
+        async with resting.running():
+            transaction = await database.begin()
+            await transaction.append(events_of(an_order(), 1)[0])
+            await transaction.commit()
+            assert await database.log() == []
+            resting.worker.follow(followed=True)
+            await resting.reach(1)
 
 
 async def test_rest_is_short_while_another_process_follows(

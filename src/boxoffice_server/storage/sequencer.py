@@ -168,9 +168,14 @@ class Sequencer:
         self._nudged.set()
 
     def follow(self, *, followed: bool) -> None:
-        """Say whether somebody in this process follows the log. The first one ends a long rest."""
+        """Say whether somebody in this process follows the log.
+
+        Who begins to finds everything numbered soon: a long rest ends, and what other processes
+        have committed and rest on is looked for.
+        """
         if followed:
             self._followed.set()
+            self._nudged.set()
         else:
             self._followed.clear()
 
