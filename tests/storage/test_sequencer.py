@@ -1,9 +1,6 @@
 """How records get their numbers on PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, cast
 
 import asyncpg
@@ -15,8 +12,6 @@ from boxoffice_server.domain.stream import LogRecord
 from boxoffice_server.storage import sequencer
 from boxoffice_server.storage.sequencer import (
     CHANNEL,
-    FOLLOW,
-    UNFOLLOW,
     Batch,
     NumberingBroken,
     Sequencer,
@@ -24,7 +19,6 @@ from boxoffice_server.storage.sequencer import (
 )
 from tests.storage.interleaving import Database, interleaved
 from tests.storage.samples import an_order, events_of
-from tests.support.stores import until
 
 ONE, TWO = "ord_000001", "ord_000002"
 
@@ -89,9 +83,9 @@ async def test_transaction_beyond_the_batch_waits_for_the_next(postgres_database
         await long.commit()
         await short.commit()
         connection = await database.connect()
-        assert await number_batch(connection, limit=4) == Batch(found=4, numbered=2, followed=False)
-        assert await number_batch(connection, limit=4) == Batch(found=3, numbered=3, followed=False)
-        assert await number_batch(connection, limit=4) == Batch(found=0, numbered=0, followed=False)
+        assert await number_batch(connection, limit=4) == Batch(found=4, numbered=2)
+        assert await number_batch(connection, limit=4) == Batch(found=3, numbered=3)
+        assert await number_batch(connection, limit=4) == Batch(found=0, numbered=0)
         records = await database.log()
     assert [record.subject_id for record in records] == [TWO, TWO, ONE, ONE, ONE]
     assert [record.position for record in records] == [1, 2, 3, 4, 5]
@@ -144,109 +138,6 @@ async def test_numbering_that_falls_behind_raises_an_alarm(postgres_database: st
         assert await alarms(database, batch=1, head=12) == ["store.numbering_behind"]
 
 
-async def test_batch_tells_whether_anybody_follows(postgres_database: str) -> None:
-    """In whichever process, until the last one stops or is gone."""
-    async with interleaved(postgres_database) as database:
-        connection = await database.connect()
-        first, second = await database.connect(), await database.connect()
-        assert not (await number_batch(connection, limit=500)).followed
-        await first.execute(FOLLOW)
-        await second.execute(FOLLOW)
-        assert (await number_batch(connection, limit=500)).followed
-        await first.execute(UNFOLLOW)
-        assert (await number_batch(connection, limit=500)).followed
-        await second.close()
-        await until(partial(is_unfollowed, connection))
-
-
-async def is_unfollowed(connection: asyncpg.Connection) -> bool:
-    """Tells whether nobody follows, as a batch tells."""
-    return not (await number_batch(connection, limit=500)).followed
-
-
-class Resting:
-    """A sequencer with a long rest that never ends by itself, once it has numbered a record."""
-
-    def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sequencer, "UNFOLLOWED_PAUSE_SECONDS", 3600)
-        self._database = database
-        self._advanced = asyncio.Event()
-        self.worker = Sequencer(numbered=self._advanced.set, log=structlog.get_logger())
-
-    async def append(self, number: int) -> None:
-        """Commits a record, and says so."""
-        transaction = await self._database.begin()
-        await transaction.append(events_of(an_order(number), 1)[0])
-        await transaction.commit()
-        self.worker.nudge()
-
-    async def reach(self, head: int) -> None:
-        """Waits until the log has this head."""
-        async with asyncio.timeout(10):
-            while len(await self._database.log()) < head:
-                await self._advanced.wait()
-                self._advanced.clear()
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Lets it run."""
-        running = asyncio.create_task(self.worker.run(await self._database.connect()))
-        try:
-            yield
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-
-
-async def test_rest_is_long_while_nobody_follows(
-    postgres_database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What comes first is numbered at once, and what comes then when somebody follows."""
-    async with interleaved(postgres_database) as database:
-        resting = Resting(database, monkeypatch)
-        resting.worker.follow(followed=True)
-        resting.worker.follow(followed=False)
-        await resting.append(1)
-        async with resting.running():
-            await resting.reach(1)
-            await resting.append(2)
-            assert len(await database.log()) == 1
-            resting.worker.follow(followed=True)
-            await resting.reach(2)
-            await resting.append(3)
-            await resting.reach(3)
-
-
-async def test_whoever_begins_to_follow_has_all_numbered(
-    postgres_database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also what another process has committed, and rests on."""
-    monkeypatch.setattr(sequencer, "POLL_SECONDS", 3600)
-    async with interleaved(postgres_database) as database:
-        resting = Resting(database, monkeypatch)
-        async with resting.running():
-            transaction = await database.begin()
-            await transaction.append(events_of(an_order(), 1)[0])
-            await transaction.commit()
-            assert await database.log() == []
-            resting.worker.follow(followed=True)
-            await resting.reach(1)
-
-
-async def test_rest_is_short_while_another_process_follows(
-    postgres_database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Those who write number for those who watch, in whichever process."""
-    async with interleaved(postgres_database) as database:
-        other = await database.connect()
-        await other.execute(FOLLOW)
-        resting = Resting(database, monkeypatch)
-        async with resting.running():
-            for number in (1, 2, 3):
-                await resting.append(number)
-                await resting.reach(number)
-
-
 async def test_batch_tells_the_head_once(postgres_database: str) -> None:
     """However many records a batch holds, whoever listens is told once, and how far."""
     async with interleaved(postgres_database) as database:
@@ -294,7 +185,7 @@ async def test_death_before_the_commit_leaves_no_gap(postgres_database: str) -> 
         with pytest.raises(death):
             await number_batch(cast("asyncpg.Connection", dying), limit=500)
         assert await database.log() == []
-        assert await number_batch(healthy, limit=500) == Batch(found=3, numbered=3, followed=False)
+        assert await number_batch(healthy, limit=500) == Batch(found=3, numbered=3)
         assert [record.position for record in await database.log()] == [1, 2, 3]
 
 
@@ -324,4 +215,4 @@ async def test_process_that_hangs_while_numbering_raises_an_alarm(postgres_datab
         with pytest.raises(asyncpg.LockNotAvailableError):
             await number_batch(other, limit=500)
         await hanging.execute("SELECT pg_advisory_unlock($1)", sequencer._LOCK)
-        assert await number_batch(other, limit=500) == Batch(found=0, numbered=0, followed=False)
+        assert await number_batch(other, limit=500) == Batch(found=0, numbered=0)

@@ -325,8 +325,7 @@ class Store(Protocol):
     def on_advance(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back on the event loop whenever the log may have grown; returns how to stop it.
 
-        A hint that may come late, twice or never; whoever listens polls as well. While nobody does,
-        in any process, records may become visible some 50 ms later.
+        A hint that may come late, twice or never; whoever listens polls as well.
         """
         ...
 

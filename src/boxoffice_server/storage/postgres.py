@@ -22,7 +22,7 @@ from boxoffice_server.storage.lines import Lines
 from boxoffice_server.storage.log import Encode
 from boxoffice_server.storage.repository import SqlRepository
 from boxoffice_server.storage.schema import Work, check_schema
-from boxoffice_server.storage.sequencer import CHANNEL, FOLLOW, UNFOLLOW, Sequencer, set_within
+from boxoffice_server.storage.sequencer import CHANNEL, Sequencer, set_within
 from boxoffice_server.storage.session import GatheringSession, RefusedError
 from boxoffice_server.storage.transactions import SqlStore
 from boxoffice_server.storage.unnumbered_log import UnnumberedLog
@@ -85,8 +85,6 @@ class PostgresStore(SqlStore):
         )
         self._sequencer = Sequencer(numbered=self._tell_advance, log=log)
         self._sequencer_pid = 0
-        # Wakes the connection that listens.
-        self._stirred = asyncio.Event()
         # The log's as it was when something was last appended.
         self._log_id: uuid.UUID | None = None
         self._background: list[asyncio.Task[None]] = []
@@ -206,26 +204,14 @@ class PostgresStore(SqlStore):
 
     async def _listen(self) -> None:
         async with _connection(self._url) as connection:
-            connection.add_termination_listener(lambda _: self._stirred.set())
+            lost = asyncio.Event()
+            connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(CHANNEL, self._hear_advance)
             # Whatever was numbered while nobody listened.
             self._tell_advance()
-            followed = False
-            while not connection.is_closed():
-                if followed is not bool(self._listeners):
-                    followed = not followed
-                    sql = FOLLOW if followed else UNFOLLOW
-                    await connection.execute(sql, timeout=LISTEN_CHECK_SECONDS)
-                elif await set_within(self._stirred, LISTEN_CHECK_SECONDS):
-                    self._stirred.clear()
-                else:
-                    await connection.execute("SELECT 1", timeout=LISTEN_CHECK_SECONDS)
+            while not await set_within(lost, LISTEN_CHECK_SECONDS):
+                await connection.execute("SELECT 1", timeout=LISTEN_CHECK_SECONDS)
         raise ConnectionResetError("PostgreSQL has ended the connection that listens")
-
-    def _follow(self, *, followed: bool) -> None:
-        # Whoever numbers in this process knows at once, in others by the lock.
-        self._sequencer.follow(followed=followed)
-        self._stirred.set()
 
     def _hear_advance(self, _connection: object, pid: int, _channel: str, _payload: object) -> None:
         """Tell that another process has numbered; this one's sequencer tells of itself."""

@@ -27,13 +27,14 @@ from boxoffice_server.storage.session import ONE, Session, Write, unheeded
 from boxoffice_server.storage.tables import UNSETTLED, notifications, operations
 from boxoffice_server.storage.times import to_microseconds
 
+
 @cache
 def _release_locked(count: int) -> str:
     """Write what locks so many names and then releases what is kept under them.
 
     A statement that took the locks itself would see notifications as they were before it had them.
-    The arrays are made there: of one as a parameter asyncpg asks each connection for its type first,
-    which takes 10 ms.
+    The arrays are made there: of one as a parameter asyncpg first asks each connection for its
+    type, which takes 10 ms.
     """
     locks = ", ".join(f"${number}::integer" for number in range(1, count + 1))
     names = ", ".join(f"${number}::text" for number in range(count + 1, 2 * count + 1))

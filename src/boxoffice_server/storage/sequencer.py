@@ -16,8 +16,6 @@ CHANNEL = "boxoffice_log"
 BATCH = 500
 # A burst of commits is numbered together, at the price of this delay at most.
 PAUSE_SECONDS = 0.005
-# The same while nobody follows the log, in this process or any other.
-UNFOLLOWED_PAUSE_SECONDS = 0.05
 # What other processes committed before they died is found at this interval.
 POLL_SECONDS = 0.1
 ALARM_SECONDS = 1.0
@@ -25,10 +23,6 @@ ALARM_BATCHES = 10
 
 # Any number, as long as nothing else in the database locks by it.
 _LOCK = 0x626F786F66666963
-# Shared by all processes in which somebody follows the log.
-_FOLLOWED = 0x626F786F66666964
-FOLLOW = f"SELECT pg_advisory_lock_shared({_FOLLOWED})"
-UNFOLLOW = f"SELECT pg_advisory_unlock_shared({_FOLLOWED})"
 # The lock is taken by a statement of its own, so that the next one sees all that was committed by
 # then; both of these are sent at once.
 _BEGIN = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({_LOCK})"
@@ -40,7 +34,7 @@ _BEGIN = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({_
 #
 # A transaction that reaches beyond the batch waits for the next one: its last record has a higher
 # number than everything in this batch.
-_NUMBER = f"""
+_NUMBER = """
 WITH unnumbered AS MATERIALIZED (
     SELECT append_id, group_label, create_time
     FROM log WHERE position IS NULL ORDER BY append_id LIMIT $1
@@ -82,15 +76,11 @@ SELECT
     (SELECT head FROM log_meta) AS head,
     (SELECT coalesce(max(position), 0) FROM log) AS last_before,
     (SELECT count(*) FROM moved) AS moved,
-    CASE
-        WHEN pg_try_advisory_lock({_FOLLOWED}) THEN NOT pg_advisory_unlock({_FOLLOWED})
-        ELSE true
-    END AS followed,
     numbered,
     first,
     last
 FROM line
-"""  # noqa: S608 -- a number of our own
+"""
 
 _IS_UNNUMBERED = "SELECT EXISTS (SELECT FROM log WHERE position IS NULL)"
 
@@ -101,14 +91,10 @@ class NumberingBroken(Exception):  # noqa: N818 -- named for the state it tells 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What one batch came to: how many records it looked at, and how many of them it numbered.
-
-    `followed` tells whether somebody follows the log, in any process.
-    """
+    """What one batch came to: how many records it looked at, and how many of them it numbered."""
 
     found: int
     numbered: int
-    followed: bool
 
 
 async def number_batch(connection: asyncpg.Connection, *, limit: int, sql: str = _NUMBER) -> Batch:
@@ -142,14 +128,11 @@ def _checked(row: asyncpg.Record | None) -> Batch:
             raise NumberingBroken(f"{row['first']} to {row['last']} after {row['head']}")
         if row["moved"] != 1:
             raise NumberingBroken("another process numbers without the lock")
-    return Batch(found=row["found"], numbered=row["numbered"], followed=row["followed"])
+    return Batch(found=row["found"], numbered=row["numbered"])
 
 
 class Sequencer:
-    """Numbers records over one connection, whenever it is nudged and every so often.
-
-    It rests after that, longer while nobody waits to be told.
-    """
+    """Numbers records over one connection, whenever it is nudged and every so often."""
 
     def __init__(
         self, *, numbered: Callable[[], None], log: structlog.stdlib.BoundLogger, batch: int = BATCH
@@ -158,7 +141,6 @@ class Sequencer:
         self._log = log
         self._batch = batch
         self._nudged = asyncio.Event()
-        self._followed = asyncio.Event()
         self._waiting_since: float | None = None
 
     def nudge(self) -> None:
@@ -167,34 +149,17 @@ class Sequencer:
             self._waiting_since = time.monotonic()
         self._nudged.set()
 
-    def follow(self, *, followed: bool) -> None:
-        """Say whether somebody in this process follows the log.
-
-        Who begins to finds everything numbered soon: a long rest ends, and what other processes
-        have committed and rest on is looked for.
-        """
-        if followed:
-            self._followed.set()
-            self._nudged.set()
-        else:
-            self._followed.clear()
-
     async def run(self, connection: asyncpg.Connection) -> None:
         """Number for ever. What the connection raises ends it; nothing is lost by that."""
         while True:
             nudged = await set_within(self._nudged, POLL_SECONDS)
             self._nudged.clear()
-            followed = False
             if nudged or await connection.fetchval(_IS_UNNUMBERED):
-                followed = await self._number_all(connection)
+                await self._number_all(connection)
             self._waiting_since = None
-            if followed or self._followed.is_set():
-                await asyncio.sleep(PAUSE_SECONDS)
-            else:
-                await set_within(self._followed, UNFOLLOWED_PAUSE_SECONDS)
+            await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _number_all(self, connection: asyncpg.Connection) -> bool:
-        """Number all that is there; answers whether somebody follows the log."""
+    async def _number_all(self, connection: asyncpg.Connection) -> None:
         limit, full = self._batch, 0
         while True:
             batch = await number_batch(connection, limit=limit)
@@ -202,7 +167,7 @@ class Sequencer:
             if batch.numbered:
                 self._tell_numbered()
             if batch.found < limit:
-                return batch.followed
+                return
             if not batch.numbered:
                 # One transaction alone is larger than the batch.
                 limit *= 2

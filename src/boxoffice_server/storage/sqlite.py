@@ -100,9 +100,6 @@ class SqliteStore(SqlStore):
     async def _read_once(self, body: Callable[[Repository], T]) -> T:
         return await self._read(body)
 
-    def _follow(self, *, followed: bool) -> None:
-        """Records are numbered as they are written, followed or not."""
-
     def _transact(self, engine: Engine, body: Callable[[Repository], T]) -> tuple[T, bool]:
         with engine.begin() as connection:
             session = CursorSession(connection)

@@ -61,17 +61,11 @@ class SqlStore(ABC):
     def on_advance(self, callback: Callable[[], None]) -> Callable[[], None]:
         key = object()
         self._listeners[key] = callback
-        self._follow(followed=True)
 
         def stop() -> None:
             self._listeners.pop(key, None)
-            self._follow(followed=bool(self._listeners))
 
         return stop
-
-    @abstractmethod
-    def _follow(self, *, followed: bool) -> None:
-        """Take note of whether anybody in this process waits for the log to grow."""
 
     def _tell_advance(self) -> None:
         # By the loop, so that a listener's fault does not become a writer's.
