@@ -25,8 +25,9 @@ serve: $(if $(wildcard $(DEV)),,$(RUNTIME)) ## the service and the vendor sandbo
 # The tests and benchmarks call make themselves, and that must not inherit what was asked of this.
 alone := unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL ARGS PYTHON;
 
+# Many tests wait more than they work, so all of them run in two processes, a file in one of them.
 test: $(DEV) ## all tests, or those named by ARGS="tests/api -k refund"
-	@$(alone) exec .venv/bin/python -m pytest $(ARGS)
+	@$(alone) exec .venv/bin/python -m pytest $(or $(ARGS),--numprocesses=2 --dist=loadfile)
 
 crash: $(DEV) ## every crash at every moment of every call that asks Stripe, in about an hour
 	@$(alone) export BOXOFFICE_TESTS_WHOLE_CRASH_MATRIX=1; exec .venv/bin/python -m pytest \

@@ -1,5 +1,11 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests.
 
+What tests leave to chance follows from a seed that is told at their begin; BOXOFFICE_TEST_SEED
+replays it.
+"""
+
+import os
+import random
 import shutil
 import signal
 from collections.abc import Iterator
@@ -16,6 +22,20 @@ from tests.support.stores import sqlite_url
 # that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# In the environment, so that all processes of one run have the same.
+SEED = os.environ.setdefault("BOXOFFICE_TEST_SEED", str(random.randrange(1_000_000)))
+
+
+def pytest_report_header() -> str:
+    """Tell the seed."""
+    return f"BOXOFFICE_TEST_SEED={SEED}"
+
+
+@pytest.fixture(autouse=True)
+def _seeded(request: pytest.FixtureRequest) -> None:
+    """Begin each test's own chance anew, whichever tests ran before."""
+    random.seed(f"{SEED} {request.node.nodeid}")
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from tests.support.logs import recorded_log
 from tests.support.notices import Json, event_of, now, signed
 from tests.support.service import WEBHOOK_SECRET
 from tests.support.settling import CAPTURED, sell
-from tests.support.stores import make_store
+from tests.support.stores import opened_store
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SECRET = f"pi_1_secret_{'x' * 25}"
@@ -72,7 +72,7 @@ class Inbox:
 
 
 @pytest.fixture
-async def inbox(database_url: str) -> AsyncIterator[Inbox]:
+async def inbox(database: str) -> AsyncIterator[Inbox]:
     """An intake, on each store in turn."""
     product = replace(a_product(), task_function_name="")
     order = replace(an_order(product=product), vendor_events=())
@@ -82,7 +82,7 @@ async def inbox(database_url: str) -> AsyncIterator[Inbox]:
         repo.orders.insert(order)
         repo.payments.insert(payment)
 
-    async with make_store(database_url) as store:
+    async with opened_store(database) as store:
         await store.write(sell)
         clock = BusinessClock()
         intake = make_intake(store, clock)
@@ -260,9 +260,9 @@ async def status_in(store: Store) -> OrderStatus:
     return order.status
 
 
-async def test_refund_that_is_heard_too_early_is_applied_later(database_url: str) -> None:
+async def test_refund_that_is_heard_too_early_is_applied_later(database: str) -> None:
     """It is unrelated until the payment knows its charge, and applied by the next look then."""
-    async with make_store(database_url) as store:
+    async with opened_store(database) as store:
         await sell(store)
         intake = make_intake(store, BusinessClock())
         body = json.dumps(early_refund()).encode()
@@ -277,10 +277,10 @@ async def test_refund_that_is_heard_too_early_is_applied_later(database_url: str
 
 
 async def test_one_that_can_not_be_applied_keeps_nobody_waiting(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told of in the log and parked, for a person to replay; the others are applied."""
-    async with make_store(database_url) as store:
+    async with opened_store(database) as store:
         await sell(store)
         intake = make_intake(store, BusinessClock())
         body = json.dumps(early_refund()).encode()
@@ -298,24 +298,24 @@ async def test_one_that_can_not_be_applied_keeps_nobody_waiting(
         assert await status_in(store) is OrderStatus.REFUNDED
 
 
-async def test_refund_waits_for_whoever_is_learning_whose_it_is(postgres_url: str) -> None:
+async def test_refund_waits_for_whoever_is_learning_whose_it_is(postgres_database: str) -> None:
     """Heard while our own answer is being recorded, it is applied once that is committed."""
-    async with make_store(postgres_url) as store, interleaved(postgres_url) as database:
+    async with opened_store(postgres_database) as store, interleaved(postgres_database) as database:
         await sell(store)
         intake = make_intake(store, BusinessClock())
         learner = await database.begin()
         await learner.run(learn)
         body = json.dumps(early_refund()).encode()
         hearing = asyncio.create_task(intake.deliver(Source.STRIPE, signed(body), body))
-        await until_waiting(postgres_url)
+        await until_waiting(postgres_database)
         await learner.commit()
         assert (await hearing).notification.state is NotificationState.APPLIED
         assert await status_in(store) is OrderStatus.REFUNDED
 
 
-async def test_whoever_learns_whose_it_is_waits_for_a_refund(postgres_url: str) -> None:
+async def test_whoever_learns_whose_it_is_waits_for_a_refund(postgres_database: str) -> None:
     """Kept as unrelated a moment before, it is found and released."""
-    async with make_store(postgres_url) as store, interleaved(postgres_url) as database:
+    async with opened_store(postgres_database) as store, interleaved(postgres_database) as database:
         await sell(store)
         unrelated = a_notification(state=NotificationState.UNRELATED, related_id="pi_1")
 
@@ -326,7 +326,7 @@ async def test_whoever_learns_whose_it_is_waits_for_a_refund(postgres_url: str) 
         hearing = await database.begin()
         await hearing.run(keep)
         learning = asyncio.create_task(store.write(learn))
-        await until_waiting(postgres_url)
+        await until_waiting(postgres_database)
         await hearing.commit()
         await learning
         kept = await store.read(lambda repo: repo.notifications.get(unrelated.id))

@@ -21,7 +21,7 @@ from boxoffice_server.settlement import Settlement
 from boxoffice_server.vendors.app_store.notifications import AppStoreNotificationSource
 from boxoffice_server.vendors.app_store.online import OnlineChecks
 from boxoffice_server.vendors.app_store.recipients import SANDBOX
-from tests.support.stores import make_store
+from tests.support.stores import opened_store
 from tests.vendors.app_store.notices import NOW, body_of, signed_payload, verification
 from tests.vendors.app_store.payloads import UUID, ms, notification
 from tests.vendors.app_store.signing import make_apple, the_apple
@@ -88,10 +88,10 @@ def compose(
 
 
 @pytest.fixture
-async def inbox(database_url: str) -> AsyncIterator[Inbox]:
+async def inbox(database: str) -> AsyncIterator[Inbox]:
     """A service with an App Store, on each store in turn."""
     verifying, ears = verification(), Ears()
-    async with make_store(database_url) as store:
+    async with opened_store(database) as store:
         intake = compose(store, {Source.APP_STORE: AppStoreNotificationSource(verifying)}, ears)
         http = HttpPort(
             address=Address(host="127.0.0.1", port=0),
@@ -180,11 +180,11 @@ async def test_a_vendor_that_is_not_set_up_is_not_there(inbox: Inbox) -> None:
     assert await inbox.post(b"{}", "/webhooks/stripe") == 404
 
 
-async def test_trouble_with_asking_apple_is_a_503_and_leaves_no_row(database_url: str) -> None:
+async def test_trouble_with_asking_apple_is_a_503_and_leaves_no_row(database: str) -> None:
     """Never a 400, after which Apple was seen to give up: nobody answers the online check."""
     apple = make_apple()
     verifying = verification(apple, online=frozenset({SANDBOX}), checks=OnlineChecks())
-    async with make_store(database_url) as store:
+    async with opened_store(database) as store:
         intake = compose(store, {Source.APP_STORE: AppStoreNotificationSource(verifying)}, Ears())
         http = HttpPort(
             address=Address(host="127.0.0.1", port=0),
@@ -199,11 +199,11 @@ async def test_trouble_with_asking_apple_is_a_503_and_leaves_no_row(database_url
         await verifying.close()
 
 
-async def test_without_anyone_to_hear_facts_are_parked(database_url: str) -> None:
+async def test_without_anyone_to_hear_facts_are_parked(database: str) -> None:
     """Kept, and replayed once there is someone."""
     verifying, ears = verification(), Ears()
     source = {Source.APP_STORE: AppStoreNotificationSource(verifying)}
-    async with make_store(database_url) as store:
+    async with opened_store(database) as store:
         delivered = await compose(store, source, None).deliver(
             Source.APP_STORE, {}, body_of(signed_payload())
         )

@@ -21,13 +21,13 @@ from boxoffice_server.ports import NotificationFilter, Repository, Store
 from boxoffice_server.settlement import lock
 from tests.storage.samples import a_notification, a_payment, an_order, at, keep
 from tests.support.settling import CAPTURED, a_fact, sell
-from tests.support.stores import make_store, opened_store
+from tests.support.stores import opened_store
 
 
 @pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
+async def store(database: str) -> AsyncIterator[Store]:
     """An empty store, on each database in turn."""
-    async with make_store(database_url) as store:
+    async with opened_store(database) as store:
         yield store
 
 

@@ -19,15 +19,15 @@ from tests.domain.facts import START
 from tests.domain.money_back import dispute_news, refund_news
 from tests.storage.samples import a_refund, at
 from tests.support.settling import CAPTURED, Sale, a_fact, sell
-from tests.support.stores import make_store
+from tests.support.stores import opened_store
 
 SUCCEEDED, FAILED = RefundStatus.SUCCEEDED, RefundStatus.FAILED
 
 
 @pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
+async def store(database: str) -> AsyncIterator[Store]:
     """An empty store, on each database in turn."""
-    async with make_store(database_url) as store:
+    async with opened_store(database) as store:
         yield store
 
 

@@ -1,7 +1,9 @@
 """The service under test: our own server behind pytest-grpc's fixtures, one for each module."""
 
 import secrets
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -21,6 +23,7 @@ from tests.support.service import (
     running_sandbox,
     running_service,
 )
+from tests.support.stores import sqlite_url
 
 
 @pytest.fixture(scope="session")
@@ -62,14 +65,19 @@ def store(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def database_url(
-    request: pytest.FixtureRequest, store: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    store: str,
+    sqlite_template: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
-    """An empty database of the module's own."""
+    """A database of the module's own, with all tables."""
     if store == "sqlite":
-        yield f"sqlite:///{tmp_path_factory.mktemp('service') / 'boxoffice.db'}"
+        folder = tmp_path_factory.mktemp("service")
+        shutil.copy(sqlite_template, folder)
+        yield sqlite_url(folder)
         return
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    url = server.create_database()
+    url = server.create_database(template=request.getfixturevalue("postgres_template"))
     yield url
     server.drop_database(url)
 

@@ -7,7 +7,7 @@ from boxoffice_server.api.writes import encode_error
 from boxoffice_server.clock import BusinessClock
 from boxoffice_server.operations.engine import OWN_CALLER, Operations
 from boxoffice_server.ports import Operation, OperationKey, Store
-from tests.support.stores import make_store
+from tests.support.stores import opened_store
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 CANCELLATION = Operation(
@@ -41,9 +41,9 @@ async def is_stirred(operations: Operations) -> bool:
     return True
 
 
-async def test_janitor_is_woken_once_what_was_scheduled_is_committed(database_url: str) -> None:
+async def test_janitor_is_woken_once_what_was_scheduled_is_committed(database: str) -> None:
     """Not before, when there is nothing to be seen yet; and once."""
-    async with make_store(database_url) as store:
+    async with opened_store(database) as store:
         operations = make_operations(store)
         assert await store.write(lambda repo: operations.schedule(repo, CANCELLATION))
         assert not await is_stirred(operations)
@@ -53,9 +53,9 @@ async def test_janitor_is_woken_once_what_was_scheduled_is_committed(database_ur
         assert not await is_stirred(operations)
 
 
-async def test_what_was_scheduled_before_wakes_nobody(database_url: str) -> None:
+async def test_what_was_scheduled_before_wakes_nobody(database: str) -> None:
     """Else a payment that can't be cancelled would keep the janitor looking without a pause."""
-    async with make_store(database_url) as store:
+    async with opened_store(database) as store:
         await store.write(lambda repo: repo.operations.insert(CANCELLATION))
         operations = make_operations(store)
         assert not await store.write(lambda repo: operations.schedule(repo, CANCELLATION))

@@ -17,7 +17,7 @@ from boxoffice_server.domain.product import Product
 from boxoffice_server.domain.stream import LogRecord, Token, TokenKind
 from boxoffice_server.domain.subscription import EntitlementChange, SubscriptionEvent
 from boxoffice_server.ports import LogEvent, Repository, Store
-from boxoffice_server.storage import Encode, create_store, migrate
+from boxoffice_server.storage import Encode, create_store
 
 
 def sqlite_url(folder: Path, name: str = "boxoffice.db") -> str:
@@ -58,14 +58,6 @@ def plain_log() -> structlog.stdlib.BoundLogger:
         wrapper_class=structlog.stdlib.BoundLogger,
     )
     return log
-
-
-@asynccontextmanager
-async def make_store(url: str, *, encode: Encode = plain_encode) -> AsyncIterator[Store]:
-    """Opens a store, its schema brought up to date first, and closes it in the end."""
-    await asyncio.to_thread(migrate, url)
-    async with opened_store(url, encode=encode) as store:
-        yield store
 
 
 @asynccontextmanager
