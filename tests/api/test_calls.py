@@ -90,16 +90,19 @@ def test_reflection_lists_all_services(grpc_channel: grpc.Channel) -> None:
     "symbol",
     [
         *SERVICES,
+        "boxoffice.payments.v1.PaymentsService.CreatePaymentIntent",
+        "boxoffice.orders.v1.OrdersService.WatchOrders",
+        "boxoffice.payments.v1.CreatePaymentIntentRequest.user_id",
         "google.rpc.ErrorInfo",
         "google.rpc.BadRequest",
         "google.rpc.RetryInfo",
         "boxoffice.common.v1.ErrorReason",
     ],
 )
-def test_reflection_knows_services_and_error_details(
+def test_reflection_knows_services_their_methods_and_error_details(
     grpc_channel: grpc.Channel, symbol: str
 ) -> None:
-    """So that grpcurl can print what comes back, errors included."""
+    """So that grpcurl can describe each by its name, and print what comes back, errors included."""
     request = reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
     answer = reflect(grpc_channel, request)
     assert not answer.HasField("error_response")
@@ -108,6 +111,17 @@ def test_reflection_knows_services_and_error_details(
         for each in answer.file_descriptor_response.file_descriptor_proto
     ]
     assert any(symbol.startswith(file.package) for file in files)
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    ["", "boxoffice.none", "boxoffice.payments.v1.PaymentsService.Steal", "nothing at all"],
+)
+def test_reflection_says_what_it_does_not_know(grpc_channel: grpc.Channel, symbol: str) -> None:
+    """And goes on: the next name is answered."""
+    request = reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
+    answer = reflect(grpc_channel, request)
+    assert answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
 
 def test_request_of_more_than_a_mebibyte_is_refused_by_grpc(grpc_stub: OrdersServiceStub) -> None:

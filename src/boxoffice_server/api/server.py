@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import cast
 
 import grpc
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import FileDescriptor
 from google.rpc import error_details_pb2  # noqa: F401 -- reflection tells of what is imported
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -68,6 +70,27 @@ class _Unregistered:
         """Leave the handlers to `add_generic_rpc_handlers`, which is called with the same ones."""
 
 
+class _Symbols:
+    """All descriptors, by every name that reflection is asked for.
+
+    protobuf's pool finds the file of a service by its name, but not by that of one of its methods,
+    which grpcurl asks for to describe it.
+    """
+
+    def __init__(self) -> None:
+        self._pool = descriptor_pool.Default()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._pool, name)
+
+    def FindFileContainingSymbol(self, symbol: str) -> FileDescriptor:
+        """Find the file; KeyError where nothing has this name."""
+        try:
+            return self._pool.FindFileContainingSymbol(symbol)
+        except KeyError:
+            return self._pool.FindMethodByName(symbol).containing_service.file
+
+
 class GrpcServer:
     """Our services with health and reflection beside them."""
 
@@ -90,7 +113,9 @@ class GrpcServer:
         webhooks_pb2_grpc.add_WebhooksServiceServicer_to_server(webhooks, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
-            (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+            (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME),
+            server,
+            pool=cast("descriptor_pool.DescriptorPool", _Symbols()),
         )
 
     def listen(self, address: str) -> int:
