@@ -26,10 +26,24 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # In the environment, so that all processes of one run have the same.
 SEED = os.environ.setdefault("BOXOFFICE_TEST_SEED", str(random.randrange(1_000_000)))
 
+CRASH_CELL = "tests/crash/test_matrix.py::test_it_happens_once["
+
 
 def pytest_report_header() -> str:
     """Tell the seed."""
     return f"BOXOFFICE_TEST_SEED={SEED}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much of the crash matrix was run: here, for its own process has no summary."""
+    reports = [
+        report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)
+    ]
+    ran = sum(report.nodeid.startswith(CRASH_CELL) for report in reports)
+    if ran:
+        from tests.crash.selection import EVERY  # noqa: PLC0415 -- takes a second
+
+        terminalreporter.write_line(f"crash matrix: {ran} of {len(EVERY)} cells")
 
 
 @pytest.fixture(autouse=True)

@@ -6,16 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.crash.lab import FIRST_PAUSE_SECONDS, Lab
-from tests.crash.selection import CHOSEN, EVERY
 from tests.crash.stoppable import StoppableServer
 from tests.support.postgres import PostgresServer
 from tests.support.service import running_sandbox
 from tests.support.zygote import Zygote
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how much of the crash matrix was run at most."""
-    terminalreporter.write_line(f"crash matrix: {len(CHOSEN)} of {len(EVERY)} cells")
 
 
 @pytest.fixture(scope="session")
