@@ -8,15 +8,16 @@ import os
 import random
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from boxoffice_server.ports import Store
 from boxoffice_server.storage import migrate
 from tests.support.postgres import PostgresServer
-from tests.support.stores import sqlite_url
+from tests.support.stores import opened_store, sqlite_url
 
 # Who starts the tests in the background may have Ctrl-C ignored, and so would have every program
 # that a test interrupts.
@@ -111,3 +112,10 @@ def postgres_database(postgres_server: PostgresServer, postgres_template: str) -
 def database(request: pytest.FixtureRequest) -> str:
     """The address of a database with all tables, once on each of the two."""
     return cast("str", request.getfixturevalue(f"{request.param}_database"))
+
+
+@pytest.fixture
+async def store(database: str) -> AsyncIterator[Store]:
+    """An open store, once on each of the two."""
+    async with opened_store(database) as opened:
+        yield opened

@@ -1,6 +1,5 @@
 """Settlement: the one place where facts move a payment, its order and its task."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -22,13 +21,6 @@ from boxoffice_server.settlement import lock
 from tests.storage.samples import a_notification, a_payment, an_order, at, keep
 from tests.support.settling import CAPTURED, a_fact, sell
 from tests.support.stores import opened_store
-
-
-@pytest.fixture
-async def store(database: str) -> AsyncIterator[Store]:
-    """An empty store, on each database in turn."""
-    async with opened_store(database) as store:
-        yield store
 
 
 async def test_money_starts_an_order_without_a_function(store: Store) -> None:

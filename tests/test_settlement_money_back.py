@@ -1,6 +1,5 @@
 """Settlement of what goes back, and of what people decide: payments, orders and tasks follow."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
@@ -19,16 +18,8 @@ from tests.domain.facts import START
 from tests.domain.money_back import dispute_news, refund_news
 from tests.storage.samples import a_refund, at
 from tests.support.settling import CAPTURED, Sale, a_fact, sell
-from tests.support.stores import opened_store
 
 SUCCEEDED, FAILED = RefundStatus.SUCCEEDED, RefundStatus.FAILED
-
-
-@pytest.fixture
-async def store(database: str) -> AsyncIterator[Store]:
-    """An empty store, on each database in turn."""
-    async with opened_store(database) as store:
-        yield store
 
 
 async def paid(store: Store, *, function: str = "") -> Sale:
