@@ -109,6 +109,20 @@ async def test_fact_that_changes_nothing_is_seen_by_who_recorded_the_payment(
         assert await here.write(known) == [nothing]
 
 
+@pytest.mark.parametrize("made", ["REQUIRES_PAYMENT_METHOD", "REQUIRES_CONFIRMATION"])
+async def test_intent_made_off_session_asks_nobody(store: Store, made: str) -> None:
+    """It is confirmed by the call that makes it, whose outcome is what is still unknown."""
+    sale = await sell(store, off_session=True)
+    begun = a_fact(PaymentSignal[made])
+    known = await sale.settle(begun, intent="pi_1")
+    assert known.payment.stripe_payment_intent_id == "pi_1"
+    assert known.payment.state == sale.payment.state
+    ended = await sale.settle(a_fact(PaymentSignal.ATTEMPT_FAILED))
+    again = await sale.settle(begun)
+    assert again.payment == ended.payment
+    assert again.payment.state.status is PaymentStatus.REQUIRES_PAYMENT_METHOD
+
+
 async def test_fact_that_moves_nothing_is_still_shown(store: Store) -> None:
     """An event of the vendor's that leaves the status alone makes one of ours all the same.
 

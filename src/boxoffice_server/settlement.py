@@ -113,7 +113,7 @@ class Settlement:
         A payment that does not know its intent or charge yet learns it here.
         """
         payment = locked.payment
-        added = list(facts)
+        added = [payments.meant_for(payment, fact) for fact in facts]
         known = repo.payments.facts(payment.id)
         # Nobody else adds any while the payment is locked.
         told = {fact.id for fact in known}

@@ -32,6 +32,9 @@ CREATED, MOVED, UPDATED, REFUND, DISPUTE = (
     pb.PAYMENT_EVENT_TYPE_DISPUTE_CHANGED,
 )
 
+# How long Stripe keeps an answer back, so that its notifications come first.
+OUTRUN_SECONDS = 5
+
 
 @pytest.fixture(scope="module")
 def grpc_stub_cls() -> type[PaymentsServiceStub]:
@@ -62,6 +65,11 @@ def check_versions(events: list[pb.PaymentEvent]) -> None:
         assert told or was != now, "an event that tells nothing"
 
 
+def moves(events: list[pb.PaymentEvent]) -> list[str]:
+    """List the statuses that a payment went through."""
+    return [status_name(event.payment) for event in events if event.type in (CREATED, MOVED)]
+
+
 def test_life_of_a_payment_is_told_step_by_step(desk: Desk, account: Account) -> None:
     """Created, paid, a part refunded, disputed, won: one event for each, and each version one."""
     made = desk.sold()
@@ -75,8 +83,7 @@ def test_life_of_a_payment_is_told_step_by_step(desk: Desk, account: Account) ->
     account.wait_delivered()
     events = desk.history(payment_id)
     check_versions(events)
-    moves = [status_name(event.payment) for event in events if event.type in (CREATED, MOVED)]
-    assert moves == ["pending", "requires_payment_method", "complete"]
+    assert moves(events) == ["pending", "requires_payment_method", "complete"]
     refunds = [event for event in events if event.type == REFUND]
     # It counts from the moment it is asked for, and is told again when Stripe has answered.
     assert [each.refund.status for each in refunds] == [1, 3]
@@ -105,8 +112,31 @@ def test_charge_is_told_as_it_ends(desk: Desk, account: Account, card: str) -> N
         "chargeCustomerFail": "requires_payment_method",
         "authenticationRequired": "requires_action",
     }
-    moves = [status_name(event.payment) for event in events if event.type in (CREATED, MOVED)]
-    assert moves == ["pending", ends[card]]
+    assert moves(events) == ["pending", ends[card]]
+
+
+def test_notifications_that_outrun_the_answer_tell_a_charge_the_same(
+    desk: Desk, account: Account
+) -> None:
+    """That an intent was made asks nobody to confirm it: the call that made it does."""
+    user = new_user()
+    method = desk.save(user)
+    account.wait_delivered()
+    account.fault("late", seconds=OUTRUN_SECONDS)
+    call = desk.payments.ChargeUser.future(charge_request(user, payment_method_id=method.id))
+    told = events_of(
+        desk.payments,
+        lambda event: status_name(event.payment) == "complete",
+        user_id=user,
+        start_position=EARLIEST,
+    )
+    assert not call.done()
+    assert moves(told) == ["pending", "complete"]
+    paid = call.result().payment
+    account.wait_delivered()
+    events = desk.history(paid.id)
+    check_versions(events)
+    assert moves(events) == ["pending", "complete"]
 
 
 def test_held_money_is_told(desk: Desk) -> None:
@@ -118,8 +148,7 @@ def test_held_money_is_told(desk: Desk) -> None:
     desk.account.wait_delivered()
     events = desk.history(made.payment.id)
     check_versions(events)
-    moves = [status_name(event.payment) for event in events if event.type in (CREATED, MOVED)]
-    assert moves == ["pending", "requires_payment_method", "requires_capture", "complete"]
+    assert moves(events) == ["pending", "requires_payment_method", "requires_capture", "complete"]
     assert events[-1].payment.captured_amount == euros(1000)
 
 

@@ -138,12 +138,18 @@ async def sell(
     function: str = "",
     flow: PaymentFlow = PaymentFlow.INTENT,
     ad_hoc: bool = False,
+    off_session: bool = False,
     limit: timedelta = timedelta(hours=23),
 ) -> Sale:
     """Keep a new sale, told from the others in the store by its number."""
     product = replace(a_product(), task_function_name=function)
     order = replace(an_order(number, product=product), vendor_events=())
-    payment = replace(a_payment(number), flow=flow, order_id="" if ad_hoc else order.id)
+    payment = replace(
+        a_payment(number),
+        flow=flow,
+        order_id="" if ad_hoc else order.id,
+        off_session=off_session,
+    )
 
     def keep(repo: Repository) -> None:
         if not ad_hoc:

@@ -209,6 +209,21 @@ class Customer:
     create_time: datetime
 
 
+_MADE = frozenset({PaymentSignal.REQUIRES_PAYMENT_METHOD, PaymentSignal.REQUIRES_CONFIRMATION})
+
+
+def meant_for(payment: Payment, fact: PaymentFact) -> PaymentFact:
+    """Free a fact of what it can't mean for this payment.
+
+    One call makes and confirms an intent off session
+    (https://docs.stripe.com/api/payment_intents/create#create_payment_intent-confirm). The
+    notification that it was made may outrun the call's answer, and asks nobody for anything.
+    """
+    if payment.off_session and fact.origin is FactOrigin.NOTIFICATION and fact.signal in _MADE:
+        return replace(fact, signal=PaymentSignal.RECORDED)
+    return fact
+
+
 def place(fact: PaymentFact) -> tuple[datetime, int, str]:
     """Tell where a fact stands among others: a total order that arrival has no part in."""
     return fact.event_time, _RANK[fact.signal], fact.id
