@@ -28,7 +28,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 Frames = list[pb.WatchOrdersResponse]
 
 FRAGMENT = 400
-WRITE_SECONDS = 0.3
+WRITE_SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
