@@ -25,6 +25,8 @@ OPTIONS: Mapping[str, int] = {
     # The service takes requests up to 1 MiB.
     "grpc.max_send_message_length": 1024 * 1024,
     "grpc.max_receive_message_length": 4 * 1024 * 1024,
+    # Else a process's channels to one address share one connection, and what it carries.
+    "grpc.use_local_subchannel_pool": 1,
     # A service that restarts is back within seconds.
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.min_reconnect_backoff_ms": 1_000,
@@ -44,7 +46,9 @@ def open_channel(
 
     Calls that may safely be sent again are, up to five times in all and only while the service is
     unavailable: reads, and writes with a request id. Streams are not: `watch_orders` and its
-    siblings resume them. `options` add to the settings or replace them. Close it after use.
+    siblings resume them. Each channel has a connection of its own, which carries 256 calls at a
+    time, streams included; more wait. `options` add to the settings or replace them. Close it
+    after use.
     """
     settings: dict[str, int | str] = {**OPTIONS, "grpc.service_config": service_config()}
     settings |= options or {}

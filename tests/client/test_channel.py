@@ -27,6 +27,7 @@ class Failing:
 
     def __init__(self, failures: int) -> None:
         self.calls = 0
+        self.peers: set[str] = set()
         self.failures = failures
         self.error = BoxofficeError(
             Reason.STORE_UNAVAILABLE, "the store can't be reached", metadata={"word": "é"}
@@ -35,6 +36,7 @@ class Failing:
     async def answer(self, request: bytes, context: Context) -> bytes:
         """Answer any unary call."""
         self.calls += 1
+        self.peers.add(context.peer())
         if self.calls <= self.failures:
             status = to_status(self.error)
             code = next(each for each in grpc.StatusCode if each.value[0] == status.code)
@@ -46,7 +48,13 @@ class Failing:
 @asynccontextmanager
 async def failing(failures: int) -> AsyncIterator[tuple[Failing, grpc.aio.Channel]]:
     """Serve OrdersService so that calls fail, and open a channel to it."""
-    service = Failing(failures)
+    async with serving(Failing(failures)) as (service, address), open_channel(address) as channel:
+        yield service, channel
+
+
+@asynccontextmanager
+async def serving(service: Failing) -> AsyncIterator[tuple[Failing, str]]:
+    """Serve OrdersService, and tell where."""
     server = grpc.aio.server()
     handlers: dict[str, Any] = {
         method.name: grpc.unary_unary_rpc_method_handler(service.answer)
@@ -57,8 +65,7 @@ async def failing(failures: int) -> AsyncIterator[tuple[Failing, grpc.aio.Channe
     server.add_generic_rpc_handlers((generic,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    async with open_channel(f"127.0.0.1:{port}") as channel:
-        yield service, channel
+    yield service, f"127.0.0.1:{port}"
     await server.stop(None)
 
 
@@ -134,6 +141,18 @@ def test_every_call_is_repeated_but_for_the_streams(
     repeated = {each["method"] for each in policy["name"] if each["service"] == service.full_name}
     assert {each.name for each in service.methods} - repeated == streams
     assert policy["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+
+
+async def test_each_channel_has_a_connection_of_its_own() -> None:
+    """Whoever holds as many streams as a connection carries opens another for the rest."""
+    async with (
+        serving(Failing(0)) as (service, address),
+        open_channel(address) as one,
+        open_channel(address) as other,
+    ):
+        for channel in (one, other, one):
+            await orders_pb2_grpc.OrdersServiceStub(channel).GetOrder(pb.GetOrderRequest())
+        assert len(service.peers) == 2
 
 
 def test_pings_are_as_rare_as_the_service_wants_them() -> None:

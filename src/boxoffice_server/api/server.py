@@ -25,6 +25,10 @@ from boxoffice_server.api.webhooks import WebhooksServicer
 MOST_RECEIVE_BYTES = 1024 * 1024
 MOST_SEND_BYTES = 1024 * 1024
 
+# gRPC's core ends calls beyond so many that wait for the server, as if their callers had cancelled
+# them. What a connection may carry bounds them here, and their deadlines end them.
+_MOST_WAITING = 1_000_000
+
 # Half-open connections are noticed within 40 s; `ping_timeout_ms` is needed beside the keepalive
 # pair, for without it a frozen client went unnoticed for a minute. Old connections are asked to
 # leave, so that load spreads over new instances; streams leave before them by themselves.
@@ -38,6 +42,11 @@ OPTIONS: Mapping[str, int] = {
     "grpc.http2.min_ping_interval_without_data_ms": 10_000,
     "grpc.keepalive_permit_without_calls": 1,
     "grpc.max_concurrent_streams": 256,
+    # Else a call counts until the server has put it away, and one that its caller sends as soon as
+    # another was answered is refused as UNAVAILABLE.
+    "grpc.http.overload_protection": 0,
+    "grpc.server.max_pending_requests": _MOST_WAITING,
+    "grpc.server.max_pending_requests_hard_limit": _MOST_WAITING,
     "grpc.max_connection_age_ms": 30 * 60_000,
     # A stream may be opened just before its connection is too old, and it lives for 24 min, give or
     # take a tenth.
