@@ -13,6 +13,10 @@ from boxoffice.orders.v1.orders_pb2_grpc import OrdersServiceStub
 from boxoffice_server.api.server import OPTIONS
 from tests.support.service import ServiceThread
 
+pytestmark = pytest.mark.parametrize(
+    "store", ["sqlite", "postgresql"], indirect=True, scope="module"
+)
+
 CARRIED = OPTIONS["grpc.max_concurrent_streams"]
 
 
