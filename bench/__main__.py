@@ -10,6 +10,7 @@ from bench.append import bench_append
 from bench.calls import bench_calls
 from bench.catch_up import bench_catch_up
 from bench.conditions import conditions
+from bench.crowd import bench_crowd
 from bench.delay import bench_delay
 from bench.lab import FULL, QUICK, SMOKE, Lab, opened_lab
 from bench.rate import bench_rate
@@ -19,6 +20,7 @@ from tests.support.postgres import PostgresServer
 BENCHES: dict[str, Callable[[Lab], list[Row]]] = {
     "calls": bench_calls,
     "rate": bench_rate,
+    "crowd": bench_crowd,
     "append": bench_append,
     "delay": bench_delay,
     "catchup": bench_catch_up,

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
 
 import grpc
 from google.protobuf.message import Message
@@ -21,6 +22,8 @@ from boxoffice_server.runtime import run
 
 USERS = 50
 CALL_SECONDS = 30.0
+# Else all channels to one address share a connection.
+OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 WATCH = "/boxoffice.payments.v1.PaymentsService/WatchPayments"
 
 
@@ -48,6 +51,48 @@ async def pay(*, address: str, callers: int, calls: int, product_id: str) -> Ans
 
         seconds = await _all_at_once(callers, call_on)
     return {"seconds": seconds, "shares": shares, "orders": len(orders)}
+
+
+async def pay_in_a_crowd(
+    *,
+    address: str,
+    connections: int,
+    callers: int,
+    seconds: float,
+    wait_seconds: float,
+    product_id: str,
+) -> Answer:
+    """Call CreatePaymentIntent by many callers who wait so long, and then send the same again.
+
+    Answers how many answers came in so many seconds. No request gets two that differ.
+    """
+    orders: set[str] = set()
+    answered = 0
+    numbers = count()
+    end = time.perf_counter() + seconds
+
+    async def call_on(stub: "payments_pb2_grpc.PaymentsServiceAsyncStub") -> None:
+        nonlocal answered
+        request = payment_request(next(numbers), product_id)
+        while time.perf_counter() < end:
+            try:
+                answer = await stub.CreatePaymentIntent(request, timeout=wait_seconds)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                    raise
+                continue
+            answered += time.perf_counter() < end
+            assert answer.order.id not in orders
+            orders.add(answer.order.id)
+            request = payment_request(next(numbers), product_id)
+
+    async with AsyncExitStack() as opened:
+        stubs = []
+        for _ in range(connections):
+            channel = grpc.aio.insecure_channel(address, options=OWN_CONNECTION)
+            stubs.append(_stub(await opened.enter_async_context(channel)))
+        await asyncio.gather(*(call_on(stubs[each % connections]) for each in range(callers)))
+    return {"answered": answered}
 
 
 async def pay_at_rate(
@@ -221,6 +266,7 @@ async def main() -> None:
             "pay": pay,
             "read": read,
             "save_methods": save_methods,
+            "pay_in_a_crowd": pay_in_a_crowd,
             "pay_at_rate": pay_at_rate,
             "charge_at_rate": charge_at_rate,
         }

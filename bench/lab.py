@@ -25,6 +25,8 @@ class Scale:
     reads: int
     appends: int
     open_seconds: float
+    crowd: int
+    crowd_seconds: float
     live_seconds: float
     live_rate: int
     live_streams: int
@@ -37,6 +39,8 @@ FULL = Scale(
     reads=2000,
     appends=1000,
     open_seconds=3.0,
+    crowd=2048,
+    crowd_seconds=8.0,
     live_seconds=3.0,
     live_rate=500,
     live_streams=100,
@@ -48,6 +52,8 @@ QUICK = Scale(
     reads=400,
     appends=150,
     open_seconds=0.5,
+    crowd=1024,
+    crowd_seconds=4.0,
     live_seconds=0.8,
     live_rate=200,
     live_streams=50,
@@ -59,6 +65,8 @@ SMOKE = Scale(
     reads=20,
     appends=20,
     open_seconds=0.1,
+    crowd=100,
+    crowd_seconds=1.5,
     live_seconds=0.2,
     live_rate=100,
     live_streams=3,

@@ -59,6 +59,10 @@ MEASURES = {
             *more,
         )
     ],
+    "crowd": [
+        "CreatePaymentIntent by 100 at once, SQLite",
+        "CreatePaymentIntent by 100 at once, PostgreSQL",
+    ],
     "append": [
         "append and number, SQLite",
         "append and number, PostgreSQL",
