@@ -11,14 +11,18 @@ _own: set[asyncio.Task[Any]] = set()
 
 
 class OwnTasks:
-    """Runs work in tasks of its own, which no caller's cancellation reaches.
+    """Runs work in tasks of its own, which no caller's cancellation reaches once it has begun.
 
-    Work that such a task waits for is run within it. `unheard` is told of an error whose caller has
+    At most `most` pieces are run for callers at a time. More wait, in the order they came, and
+    those whose callers leave meanwhile never begin: they would take the time of those who still
+    wait, and once more is asked for than can be done nobody would be answered in time. Work that
+    such a task waits for is run within it, at once. `unheard` is told of an error whose caller has
     left, for nobody else would hear of it.
     """
 
-    def __init__(self, unheard: Callable[[BaseException], None]) -> None:
+    def __init__(self, unheard: Callable[[BaseException], None], *, most: int) -> None:
         self._unheard = unheard
+        self._room = asyncio.Semaphore(most)
         self._running: set[asyncio.Future[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -29,10 +33,19 @@ class OwnTasks:
         task.add_done_callback(self._let_go)
         return task
 
-    async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run work to its end, and answer what it answers to a caller who is still there."""
+    async def run(self, begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run work to its end, and answer what it answers to a caller who is still there.
+
+        `begin` makes the work once it is its turn; it may refuse by an error.
+        """
         if asyncio.current_task() in _own:
-            return await self._run_here(work)
+            return await self._run_here(begin())
+        await self._room.acquire()
+        try:
+            work = begin()
+        except BaseException:
+            self._room.release()
+            raise
         heard: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self.start(self._answer(work, heard))
         try:
@@ -59,6 +72,7 @@ class OwnTasks:
             if not heard.cancelled():
                 heard.set_result(answer)
         finally:
+            self._room.release()
             # Whatever else ends this task ends the caller's waiting.
             heard.cancel()
 

@@ -1,13 +1,17 @@
-"""The engine: who is woken by what is scheduled, and when."""
+"""The engine: who is woken by what is scheduled, and who waits for whom."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from boxoffice_server.api.writes import encode_error
 from boxoffice_server.clock import BusinessClock
-from boxoffice_server.operations.engine import OWN_CALLER, Operations
-from boxoffice_server.ports import Operation, OperationKey, Store
-from tests.support.stores import opened_store
+from boxoffice_server.domain.errors import BoxofficeError
+from boxoffice_server.operations.engine import MOST_AT_WORK, OWN_CALLER, Operations
+from boxoffice_server.operations.work import Record
+from boxoffice_server.ports import Operation, OperationKey, Repository, Store
+from tests.support.stores import opened_store, until
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 CANCELLATION = Operation(
@@ -18,6 +22,27 @@ CANCELLATION = Operation(
     answer=None,
     create_time=NOW,
 )
+
+
+class Asking:
+    """A kind of operation that waits, and ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.may_end = asyncio.Event()
+
+    def load(self, repo: Repository, operation: Operation) -> None:
+        """Read nothing."""
+
+    async def ask(self, operation: Operation, loaded: None) -> Record:
+        """Ask nobody."""
+        self.asked.append(operation.key.request_id)
+        await self.may_end.wait()
+        return lambda _repo, ended: ended
+
+    def refuse(self, repo: Repository, operation: Operation, error: BoxofficeError) -> Operation:
+        """Is never refused."""
+        raise AssertionError(error)
 
 
 def make_operations(store: Store) -> Operations:
@@ -61,3 +86,40 @@ async def test_what_was_scheduled_before_wakes_nobody(database: str) -> None:
         assert not await store.write(lambda repo: operations.schedule(repo, CANCELLATION))
         operations.stir()
         assert not await is_stirred(operations)
+
+
+async def test_caller_who_leaves_before_its_turn_leaves_nothing(database: str) -> None:
+    """What is at work goes on; what waits is not begun, and so can't be in anybody's way later."""
+    async with opened_store(database) as store:
+        operations, work = make_operations(store), Asking()
+        operations.know({CANCELLATION.key.operation: work})
+
+        def run(request_id: str) -> "asyncio.Task[Operation]":
+            key = replace(CANCELLATION.key, request_id=request_id)
+            started = replace(CANCELLATION, id=f"opn_{request_id}", key=key)
+            answer = partial(_answer, request_id=request_id)
+            return asyncio.create_task(
+                operations.run(started, lambda *_: None, answer, wait_seconds=60)
+            )
+
+        at_work = [run(str(number)) for number in range(MOST_AT_WORK)]
+        left, patient = run("left"), run("patient")
+
+        async def all_ask() -> bool:
+            return len(work.asked) == MOST_AT_WORK
+
+        await until(all_ask)
+        left.cancel()
+        await asyncio.wait([left])
+        work.may_end.set()
+        assert [each.answer for each in await asyncio.gather(*at_work)] == [
+            str(number).encode() for number in range(MOST_AT_WORK)
+        ]
+        assert (await patient).answer == b"patient"
+        key = replace(CANCELLATION.key, request_id="left")
+        assert await store.read(lambda repo: repo.operations.get(key)) is None
+        assert "left" not in work.asked
+
+
+def _answer(_repo: Repository, _operation: Operation, *, request_id: str) -> tuple[bytes, bool]:
+    return request_id.encode(), False

@@ -10,8 +10,9 @@ from boxoffice_server.domain.errors import BoxofficeError, Reason
 from boxoffice_server.domain.order import change, created
 from boxoffice_server.domain.payment import Customer
 from boxoffice_server.domain.task import LeasePolicy, Task, TaskState, offer
-from boxoffice_server.ports import Repository, Store
+from boxoffice_server.ports import OrderFilter, Repository, Store
 from boxoffice_server.storage import create_store
+from boxoffice_server.storage.transactions import MOST_WRITES
 from tests.storage.samples import (
     a_customer,
     a_notification,
@@ -211,6 +212,26 @@ async def test_write_outlives_its_caller(store: Store) -> None:
     with pytest.raises(asyncio.CancelledError):
         await caller
     await until(lambda: head_is(store, 3))
+
+
+async def test_write_that_waits_for_its_turn_ends_with_its_caller(store: Store) -> None:
+    """Else the store would do, for nobody, what others still wait for."""
+    writes = [
+        asyncio.create_task(store.write(partial(keep_order, number=number)))
+        for number in range(MOST_WRITES + 2)
+    ]
+    await asyncio.sleep(0)
+    # None of them is through yet, so the last two are not begun.
+    writes[-2].cancel()
+    await asyncio.wait(writes)
+    kept = await store.read(lambda repo: repo.orders.find(OrderFilter(), before_id="", limit=99))
+    numbers = [number for number in range(MOST_WRITES + 2) if number != MOST_WRITES]
+    assert {order.id for order in kept} == {an_order(number).id for number in numbers}
+
+
+def keep_order(repo: Repository, *, number: int) -> None:
+    """Keeps an order."""
+    repo.orders.insert(an_order(number))
 
 
 async def test_close_waits_for_running_transactions(database: str) -> None:

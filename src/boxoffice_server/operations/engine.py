@@ -45,6 +45,10 @@ LEASE = timedelta(seconds=30)
 KEY_LIFETIME = timedelta(hours=23)
 FIRST_PAUSE = timedelta(seconds=1)
 MOST_PAUSE = timedelta(minutes=5)
+# How many operations are at work at once for callers: of many more each would have begun before
+# one ends. Stripe takes 100 requests a second (https://docs.stripe.com/rate-limits), each of which
+# lasts for about one.
+MOST_AT_WORK = 128
 # How many operations that were left are gone on with at once.
 MOST_LEFT = 16
 
@@ -81,7 +85,7 @@ class Operations:
         self._first_pause = first_pause
         self._works: Mapping[str, Work[Any]] = {}
         self._log = structlog.get_logger(part="operations")
-        self._own = OwnTasks(self._tell_unheard)
+        self._own = OwnTasks(self._tell_unheard, most=MOST_AT_WORK)
         self._stirred = asyncio.Event()
         # Set inside transactions, which may run in other threads.
         self._scheduled = False
@@ -116,21 +120,23 @@ class Operations:
     ) -> Operation:
         """Do an operation, or find what became of it; answers it as it has ended.
 
-        All of it runs in a task of the service's own, which goes on when the caller has left.
+        All of it runs in a task of the service's own, which goes on when the caller has left; while
+        too many are at work it waits, and does not begin at all if the caller leaves by then.
         Raises REQUEST_ID_REUSED, IN_PROGRESS where another call is at work on it for longer than
         the wait, and what `record` raises, after which nothing is kept; and what leaves it open:
         VENDOR_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_UNAVAILABLE, or a fault.
         """
-        return await self._own.run(self._run(started, record, answer, wait_seconds))
+        give_up = asyncio.get_running_loop().time() + wait_seconds
+        return await self._own.run(lambda: self._run(started, record, answer, give_up))
 
     async def _run(
         self,
         started: Operation,
         record: Callable[[Repository, Operation], object],
         answer: Answer,
-        wait_seconds: float,
+        give_up: float,
     ) -> Operation:
-        begun = await self._begin_or_wait(started, record, wait_seconds)
+        begun = await self._begin_or_wait(started, record, give_up)
         if begun.operation.answer is not None:
             return begun.operation
         return await self._go_on(begun, answer)
@@ -141,15 +147,17 @@ class Operations:
         self,
         started: Operation,
         record: Callable[[Repository, Operation], LoadedT],
-        wait_seconds: float,
+        give_up: float,
     ) -> Begun[LoadedT]:
-        """Record an operation, or find it; waits while another call is at work on it."""
+        """Record an operation, or find it; waits while another call is at work on it.
+
+        Until `give_up`, by the loop's clock.
+        """
         held = replace(
             started, owner=self._instance, lease_time=self._clock.real_now() + self._lease
         )
         pause = FIRST_LOOK_SECONDS
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + wait_seconds
         while True:
             begun = await self._begin_here(held, record)
             if begun.mine or begun.operation.answer is not None:

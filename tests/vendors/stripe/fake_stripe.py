@@ -151,6 +151,10 @@ class FakeStripe:
         self.address = f"http://{host}:{port}"
         return self
 
+    def answer_late_ones(self) -> None:
+        """Send the answers that were kept back, and keep back no more."""
+        self._ended.set()
+
     async def __aexit__(self, *_: object) -> None:
         self._ended.set()
         await self._runner.cleanup()

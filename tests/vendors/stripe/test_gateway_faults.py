@@ -10,10 +10,12 @@ import stripe as sdk
 from structlog.testing import capture_logs
 
 from boxoffice_server.domain.errors import Reason
+from boxoffice_server.operations.engine import MOST_AT_WORK, MOST_LEFT
 from boxoffice_server.ports import KeySpentError
 from boxoffice_server.vendors.stripe.client import StripeConnection
 from boxoffice_server.vendors.stripe.gateway import StripeGateway
 from tests.support.processes import free_address
+from tests.support.stores import until
 from tests.vendors.stripe.calls import (
     AT_ONCE,
     ATTEMPTS,
@@ -102,6 +104,25 @@ async def test_a_late_answer_is_asked_for_again(stripe: FakeStripe) -> None:
     assert answer.stripe_payment_intent_id == "pi_1"
     assert [sent.key for sent in stripe.received] == ["pay_1-1", "pay_1-1"]
     assert len(stripe.made) == 1
+
+
+async def test_requests_do_not_wait_for_each_other(stripe: FakeStripe) -> None:
+    """Their time is counted as Stripe's, and one that was never sent must not end as unknown."""
+    most = MOST_AT_WORK + MOST_LEFT
+    patience = replace(AT_ONCE, request=timedelta(seconds=60), call=timedelta(seconds=60))
+    connection = StripeConnection(api_key=KEY, api_base=stripe.address, patience=patience)
+    gateway = StripeGateway(connection)
+    stripe.script = [Fault.LATE] * most
+    asking = [asyncio.create_task(gateway.create_intent(REQUEST)) for _ in range(most)]
+
+    async def all_are_there() -> bool:
+        return len(stripe.received) == most
+
+    await until(all_are_there)
+    stripe.answer_late_ones()
+    answers = await asyncio.gather(*asking)
+    await connection.close()
+    assert {answer.stripe_payment_intent_id for answer in answers} == {"pi_1"}
 
 
 async def test_an_answer_that_is_always_late_is_an_unknown_outcome(stripe: FakeStripe) -> None:

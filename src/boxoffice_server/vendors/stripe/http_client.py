@@ -5,9 +5,11 @@ trips over an answer that no Stripe wrote (a proxy's page, a body cut off). Both
 APIConnectionError here: something may have happened, and we don't know what.
 """
 
+import ssl
 from collections.abc import Mapping
 
 import aiohttp
+import stripe
 from stripe import AIOHTTPClient, APIConnectionError
 
 from boxoffice_server.vendors.json_object import MalformedObjectError, parse_object
@@ -21,11 +23,20 @@ _BEFORE_SENDING = (
 _SUCCESS = range(200, 300)
 
 
+# How many connections there may be to Stripe: more than all that is asked at once, for the time
+# that a request waits for one counts as Stripe's. aiohttp's own limit is 100.
+MOST_CONNECTIONS = 512
+
+
 class StripeHttpClient(AIOHTTPClient):
-    """The SDK's aiohttp client. Makes its session on the event loop that first uses it."""
+    """The SDK's aiohttp client, for the event loop on which it is made."""
 
     def __init__(self, *, timeout_seconds: float) -> None:
-        super().__init__(timeout=aiohttp.ClientTimeout(total=timeout_seconds))
+        context = ssl.create_default_context(cafile=stripe.ca_bundle_path)
+        super().__init__(
+            timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+            connector=aiohttp.TCPConnector(ssl=context, limit=MOST_CONNECTIONS),
+        )
 
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: object = None
