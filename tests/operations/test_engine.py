@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from boxoffice_server.api.writes import encode_error
@@ -45,13 +45,13 @@ class Asking:
         raise AssertionError(error)
 
 
-def make_operations(store: Store) -> Operations:
+def make_operations(store: Store, *, is_alone: bool = True) -> Operations:
     """Compose an engine on a store."""
     return Operations(
         store=store,
         clock=BusinessClock(),
         instance="me",
-        is_alone=True,
+        is_alone=is_alone,
         encode_error=encode_error,
     )
 
@@ -94,16 +94,8 @@ async def test_caller_who_leaves_before_its_turn_leaves_nothing(database: str) -
         operations, work = make_operations(store), Asking()
         operations.know({CANCELLATION.key.operation: work})
 
-        def run(request_id: str) -> "asyncio.Task[Operation]":
-            key = replace(CANCELLATION.key, request_id=request_id)
-            started = replace(CANCELLATION, id=f"opn_{request_id}", key=key)
-            answer = partial(_answer, request_id=request_id)
-            return asyncio.create_task(
-                operations.run(started, lambda *_: None, answer, wait_seconds=60)
-            )
-
-        at_work = [run(str(number)) for number in range(MOST_AT_WORK)]
-        left, patient = run("left"), run("patient")
+        at_work = [run(operations, str(number)) for number in range(MOST_AT_WORK)]
+        left, patient = run(operations, "left"), run(operations, "patient")
 
         async def all_ask() -> bool:
             return len(work.asked) == MOST_AT_WORK
@@ -119,6 +111,37 @@ async def test_caller_who_leaves_before_its_turn_leaves_nothing(database: str) -
         key = replace(CANCELLATION.key, request_id="left")
         assert await store.read(lambda repo: repo.operations.get(key)) is None
         assert "left" not in work.asked
+
+
+async def test_who_waits_for_another_is_in_nobodys_way(database: str) -> None:
+    """An instance that was killed has left many, and all their callers come here."""
+    async with opened_store(database) as store:
+        operations, work = make_operations(store, is_alone=False), Asking()
+        operations.know({CANCELLATION.key.operation: work})
+        work.may_end.set()
+        lease_time = datetime.now(UTC) + timedelta(hours=1)
+        theirs = replace(started_as("theirs"), owner="another", lease_time=lease_time)
+        await store.write(lambda repo: repo.operations.insert(theirs))
+        waiting = [run(operations, "theirs") for _ in range(2 * MOST_AT_WORK)]
+        assert (await run(operations, "mine")).answer == b"mine"
+        assert not any(each.done() for each in waiting)
+        ended = replace(theirs, answer=b"told", settled=True, owner="", lease_time=None)
+        await store.write(lambda repo: repo.operations.update(ended))
+        assert {each.answer for each in await asyncio.gather(*waiting)} == {b"told"}
+        assert work.asked == ["mine"]
+
+
+def run(operations: Operations, request_id: str) -> "asyncio.Task[Operation]":
+    """Call for an operation under a request id, which is its answer too."""
+    answer = partial(_answer, request_id=request_id)
+    started = started_as(request_id)
+    return asyncio.create_task(operations.run(started, lambda *_: None, answer, wait_seconds=60))
+
+
+def started_as(request_id: str) -> Operation:
+    """A new operation under a request id."""
+    key = replace(CANCELLATION.key, request_id=request_id)
+    return replace(CANCELLATION, id=f"opn_{request_id}", key=key)
 
 
 def _answer(_repo: Repository, _operation: Operation, *, request_id: str) -> tuple[bytes, bool]:

@@ -126,46 +126,35 @@ class Operations:
         the wait, and what `record` raises, after which nothing is kept; and what leaves it open:
         VENDOR_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_UNAVAILABLE, or a fault.
         """
-        give_up = asyncio.get_running_loop().time() + wait_seconds
-        return await self._own.run(lambda: self._run(started, record, answer, give_up))
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + wait_seconds
+        pause = FIRST_LOOK_SECONDS
+        while True:
+            ended = await self._own.run(lambda: self._do(started, record, answer))
+            if ended is not None:
+                return ended
+            if loop.time() + pause > give_up:
+                raise in_progress(started.key)
+            # It waits for another call without being in anybody's way.
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, MOST_LOOK_SECONDS)
 
-    async def _run(
+    async def _do(
         self,
         started: Operation,
         record: Callable[[Repository, Operation], object],
         answer: Answer,
-        give_up: float,
-    ) -> Operation:
-        begun = await self._begin_or_wait(started, record, give_up)
-        if begun.operation.answer is not None:
-            return begun.operation
-        return await self._go_on(begun, answer)
-
-    # -- the first transaction --------------------------------------------------------------------
-
-    async def _begin_or_wait(
-        self,
-        started: Operation,
-        record: Callable[[Repository, Operation], LoadedT],
-        give_up: float,
-    ) -> Begun[LoadedT]:
-        """Record an operation, or find it; waits while another call is at work on it.
-
-        Until `give_up`, by the loop's clock.
-        """
+    ) -> Operation | None:
+        """Do an operation, or find how it has ended; None while another call is at work on it."""
         held = replace(
             started, owner=self._instance, lease_time=self._clock.real_now() + self._lease
         )
-        pause = FIRST_LOOK_SECONDS
-        loop = asyncio.get_running_loop()
-        while True:
-            begun = await self._begin_here(held, record)
-            if begun.mine or begun.operation.answer is not None:
-                return begun
-            if loop.time() + pause > give_up:
-                raise in_progress(started.key)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, MOST_LOOK_SECONDS)
+        begun = await self._begin_here(held, record)
+        if begun.operation.answer is not None:
+            return begun.operation
+        return await self._go_on(begun, answer) if begun.mine else None
+
+    # -- the first transaction --------------------------------------------------------------------
 
     async def _begin_here(
         self, started: Operation, record: Callable[[Repository, Operation], LoadedT]
