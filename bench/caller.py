@@ -64,7 +64,7 @@ async def pay_in_a_crowd(
 ) -> Answer:
     """Call CreatePaymentIntent by many callers who wait so long, and then send the same again.
 
-    Answers how many answers came in so many seconds. No request gets two that differ.
+    Answers how many answers came in so many seconds. No two requests get the same order.
     """
     orders: set[str] = set()
     answered = 0

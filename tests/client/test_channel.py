@@ -48,12 +48,13 @@ class Failing:
 @asynccontextmanager
 async def failing(failures: int) -> AsyncIterator[tuple[Failing, grpc.aio.Channel]]:
     """Serve OrdersService so that calls fail, and open a channel to it."""
-    async with serving(Failing(failures)) as (service, address), open_channel(address) as channel:
+    service = Failing(failures)
+    async with serving(service) as address, open_channel(address) as channel:
         yield service, channel
 
 
 @asynccontextmanager
-async def serving(service: Failing) -> AsyncIterator[tuple[Failing, str]]:
+async def serving(service: Failing) -> AsyncIterator[str]:
     """Serve OrdersService, and tell where."""
     server = grpc.aio.server()
     handlers: dict[str, Any] = {
@@ -65,7 +66,7 @@ async def serving(service: Failing) -> AsyncIterator[tuple[Failing, str]]:
     server.add_generic_rpc_handlers((generic,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    yield service, f"127.0.0.1:{port}"
+    yield f"127.0.0.1:{port}"
     await server.stop(None)
 
 
@@ -145,8 +146,9 @@ def test_every_call_is_repeated_but_for_the_streams(
 
 async def test_each_channel_has_a_connection_of_its_own() -> None:
     """Whoever holds as many streams as a connection carries opens another for the rest."""
+    service = Failing(0)
     async with (
-        serving(Failing(0)) as (service, address),
+        serving(service) as address,
         open_channel(address) as one,
         open_channel(address) as other,
     ):

@@ -26,7 +26,7 @@ from boxoffice_client import error_info
 
 SANDBOX = subscriptions_pb2.ENVIRONMENT_SANDBOX
 # How late a frame may be that was due: scheduling on a busy machine, not the contract.
-SLACK_SECONDS = 2.0
+SLACK_SECONDS = 0.8
 # How long a frame is waited for that must come at once.
 SOON_SECONDS = 10.0
 

@@ -209,6 +209,7 @@ class Customer:
     create_time: datetime
 
 
+# Of notifications only the one that an intent was made says these: an attempt that failed says so.
 _MADE = frozenset({PaymentSignal.REQUIRES_PAYMENT_METHOD, PaymentSignal.REQUIRES_CONFIRMATION})
 
 

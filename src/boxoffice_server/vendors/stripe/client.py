@@ -85,7 +85,8 @@ class _Answer:
 class StripeConnection:
     """All that is asked of Stripe goes through one of these.
 
-    Its session opens at the first call and ends with `close`. `v1` is the SDK's client.
+    It is made on the event loop that uses it. Its session opens at the first call and ends with
+    `close`. `v1` is the SDK's client.
     """
 
     def __init__(self, *, api_key: str, api_base: str, patience: Patience | None = None) -> None:
